@@ -1,0 +1,143 @@
+"""What a data set is to gmaps: an index that is cheap and complete, and frames read one by one."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gmaps.camera import Camera
+from gmaps.errors import DatasetError
+from gmaps.frame import Frame
+from gmaps.skeleton import Skeleton
+
+Split = Literal["train", "test", "all"]
+
+
+@dataclass(frozen=True)
+class Index:
+    """All frames of a split, without their pixels.
+
+    Parameters
+    ----------
+    frame : (N,) int64
+        Number of each frame in the whole data set, so that two splits never share one.
+    subject, sequence : (N,) int16
+        Positions in `subjects` and `sequences`.
+    subjects, sequences
+        What these are called: ("P0", ...), ("1", ..., "Y").
+    """
+
+    frame: NDArray[np.int64]
+    subject: NDArray[np.int16]
+    sequence: NDArray[np.int16]
+    subjects: tuple[str, ...]
+    sequences: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.frame)
+
+
+@dataclass(frozen=True)
+class Check:
+    """One line of `gmaps datasets NAME --check ROOT`.
+
+    Parameters
+    ----------
+    what
+        What was looked at: "P0/5".
+    found, expected
+        Counts, or a short text; `expected` is None where nothing is promised.
+    problem
+        Empty when all is well; else what is wrong and what to do.
+    """
+
+    what: str
+    found: int | str
+    expected: int | str | None = None
+    problem: str = ""
+
+    @property
+    def ok(self) -> bool:
+        return not self.problem
+
+
+@dataclass(frozen=True)
+class DatasetInfo:
+    """What `gmaps datasets NAME` prints, and defaults of a build."""
+
+    name: str
+    title: str
+    homepage: str
+    terms: str
+    tree: str
+    citation: str
+    skeleton: str
+    splits: tuple[Split, ...] = ("train", "test", "all")
+    half_side: float = 120.0
+    #: Depths (mm) between which the hand is looked for when the centre comes from the points themselves.
+    depth_range: tuple[float, float] = (100.0, 1000.0)
+    notes: str = ""
+    needs_root: bool = True
+    options: dict[str, str] = field(default_factory=dict)
+
+
+class DataSet(Protocol):
+    """One reader. Made by `gmaps.load_dataset`; light to pickle: `spec()` says all that remakes it."""
+
+    info: DatasetInfo
+    skeleton: Skeleton
+    camera: Camera
+
+    def __len__(self) -> int: ...
+
+    def index(self) -> Index:
+        """All frames of the split, without reading a pixel."""
+        ...
+
+    def read(self, i: int) -> Frame:
+        """Frame at position i of the index (0 <= i < len).
+
+        Raises
+        ------
+        FrameError
+            When this frame cannot be used; the message names the file and the reason.
+        """
+        ...
+
+    def spec(self) -> dict[str, Any]:
+        """JSON values from which `load_dataset(**spec)` makes an equal data set."""
+        ...
+
+    def fingerprint(self) -> dict[str, Any]:
+        """JSON values that decide what `read` returns, but for the root's place on disk: release, counts, seed,
+        a digest of the labels. Part of a store's fingerprint."""
+        ...
+
+
+def require_root(root: str | os.PathLike[str] | None, name: str) -> Path:
+    """The directory that holds a data set: `root`, or `$GMAPS_DATA/<name>`.
+
+    Raises
+    ------
+    DatasetError
+        When neither is given, or it is no directory.
+    """
+    if root is None:
+        base = os.environ.get("GMAPS_DATA")
+        if not base:
+            raise DatasetError(
+                f"where is {name}? Give --root DIR, or set GMAPS_DATA to a directory that holds {name}/; "
+                f"`gmaps datasets {name}` says where to get it"
+            )
+        root = Path(base) / name
+    path = Path(root)
+    if not path.is_dir():
+        raise DatasetError(
+            f"{path}: no such directory; `gmaps datasets {name}` says where to get {name} and the tree it must have"
+        )
+    return path

@@ -1,0 +1,148 @@
+"""What travels through gmaps: a frame, the cube around its hand, and the crop of that cube.
+
+Shapes, units and axes are said here once; every other file relies on them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gmaps.camera import Camera
+from gmaps.errors import FrameError, UsageError
+
+Projection = Literal["orthographic", "perspective"]
+
+#: Depth of a crop's pixel where nothing is seen. Hand pixels are strictly nearer, so the mask is `depth < 1`.
+BACKGROUND = np.float32(1.0)
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One depth image with its labels.
+
+    Parameters
+    ----------
+    depth : (H, W) float32
+        mm along the optical axis; 0 where there is no data.
+    camera
+        Intrinsics of this image.
+    joints : (J, 3) float32
+        mm, camera axes: x right, y down, z forward.
+    index
+        The frame's number in its data set.
+    subject, sequence
+        Small integers whose meaning the data set's `Index` gives.
+    name
+        Where it comes from, for messages: "P0/5/000012_depth.bin".
+    """
+
+    depth: NDArray[np.float32]
+    camera: Camera
+    joints: NDArray[np.float32]
+    index: int = 0
+    subject: int = 0
+    sequence: int = 0
+    name: str = ""
+
+
+@dataclass(frozen=True)
+class Cube:
+    """Axis-aligned box around the hand.
+
+    Parameters
+    ----------
+    center : (3,)
+        mm, camera axes. Kept in float32 precision, because that is what a store keeps.
+    half_side
+        Half the side, mm.
+    """
+
+    center: tuple[float, float, float]
+    half_side: float = 120.0
+
+    def __post_init__(self) -> None:
+        values = np.asarray([*self.center, self.half_side], np.float32)
+        if values.shape != (4,) or not np.isfinite(values).all():
+            raise FrameError(f"a cube needs a finite centre (x, y, z) and half side, got {self.center}")
+        if values[3] <= 0:
+            raise UsageError(f"half_side must be positive (mm), got {self.half_side}")
+        object.__setattr__(self, "center", tuple(float(v) for v in values[:3]))
+        object.__setattr__(self, "half_side", float(values[3]))
+
+    def to_array(self) -> NDArray[np.float32]:
+        """(4,) float32: center x y z, half_side, mm. The store's `cube` row."""
+        return np.asarray([*self.center, self.half_side], np.float32)
+
+    @classmethod
+    def from_array(cls, row: NDArray[np.floating]) -> Cube:
+        """The inverse of `to_array`."""
+        x, y, z, h = (float(v) for v in row)
+        return cls((x, y, z), h)
+
+
+@dataclass(frozen=True)
+class Crop:
+    """The content of a cube on a square grid.
+
+    Parameters
+    ----------
+    depth : (S, S) float32
+        z relative to the cube in [-1, 1]: near face -1, far face 1; `BACKGROUND` (1) where nothing is seen.
+        Values are representable in float16, so that a store returns them unchanged.
+    cube
+        The box.
+    joints_mm : (J, 3) float32
+        mm, camera axes.
+    projection
+        "orthographic": columns are x and rows are y. "perspective": columns and rows are the image's, scaled so
+        that the cube's central plane fills the grid.
+    """
+
+    depth: NDArray[np.float32]
+    cube: Cube
+    joints_mm: NDArray[np.float32]
+    projection: Projection = "orthographic"
+
+    @property
+    def size(self) -> int:
+        """S, the number of rows and columns."""
+        return int(self.depth.shape[0])
+
+    @property
+    def mask(self) -> NDArray[np.bool_]:
+        """(S, S) bool, True on the hand."""
+        return self.depth < BACKGROUND
+
+    @property
+    def joints(self) -> NDArray[np.float32]:
+        """(J, 3) float32, cube units: 0 at the centre, -1 and 1 at the faces."""
+        center = np.asarray(self.cube.center, np.float32)
+        return (self.joints_mm - center) / np.float32(self.cube.half_side)
+
+    def joints_px(self, size: int) -> NDArray[np.float64]:
+        """Sub-pixel grid positions of the joints.
+
+        Parameters
+        ----------
+        size
+            H, the rows and columns of the grid that the positions refer to.
+
+        Returns
+        -------
+        (J, 2) float64
+            (row, col); an integer is a cell's centre, so the cube spans -0.5 to H - 0.5. Not clipped.
+        """
+        xy = self.joints_mm[:, :2].astype(np.float64)
+        c = np.asarray(self.cube.center, np.float64)
+        if self.projection == "perspective":
+            xy = xy * (c[2] / self.joints_mm[:, 2:3].astype(np.float64))
+        unit = (xy - c[:2]) / (2 * self.cube.half_side) + 0.5
+        return unit[:, ::-1] * size - 0.5
+
+    def inside(self) -> NDArray[np.bool_]:
+        """(J,) bool, False for joints that lie outside the cube."""
+        return (np.abs(self.joints) <= 1).all(axis=1)
