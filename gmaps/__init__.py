@@ -33,7 +33,28 @@ _HOME = {
     "GmapsError": "gmaps.errors",
 }
 
-__all__ = ["__version__", *_HOME]
+__all__ = [
+    "BuildReport",
+    "Camera",
+    "Crop",
+    "Cube",
+    "Frame",
+    "GmapsError",
+    "Sample",
+    "Skeleton",
+    "Store",
+    "__version__",
+    "build",
+    "crop_frame",
+    "decode",
+    "encode",
+    "geodesic_distance",
+    "list_datasets",
+    "list_maps",
+    "load_dataset",
+    "open_store",
+    "signed_edt",
+]
 
 if TYPE_CHECKING:
     from gmaps.camera import Camera

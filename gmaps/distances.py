@@ -16,9 +16,7 @@ Solver = Literal["sweep", "fmm", "skfmm"]
 def _as_mask(mask: ArrayLike) -> NDArray[np.bool_]:
     m = np.ascontiguousarray(mask)
     if m.ndim != 2 or m.dtype != np.bool_:
-        raise UsageError(
-            f"a mask is a boolean array (H, W), got {m.dtype} {m.shape}; write `depth < 1` or the like"
-        )
+        raise UsageError(f"a mask is a boolean array (H, W), got {m.dtype} {m.shape}; write `depth < 1` or the like")
     if not 0 < max(m.shape) <= edt.MAX_SIDE:
         raise UsageError(f"a mask has 1 to {edt.MAX_SIDE} rows and columns, got {m.shape}")
     return m

@@ -115,7 +115,7 @@ class Crop:
     @property
     def mask(self) -> NDArray[np.bool_]:
         """(S, S) bool, True on the hand."""
-        return self.depth < BACKGROUND
+        return np.less(self.depth, BACKGROUND)
 
     @property
     def joints(self) -> NDArray[np.float32]:
@@ -145,4 +145,4 @@ class Crop:
 
     def inside(self) -> NDArray[np.bool_]:
         """(J,) bool, False for joints that lie outside the cube."""
-        return (np.abs(self.joints) <= 1).all(axis=1)
+        return np.all(np.abs(self.joints) <= 1, axis=1)

@@ -50,9 +50,7 @@ class Skeleton:
     def __post_init__(self) -> None:
         n = len(self.joints)
         if len(self.parents) != n or any(not -1 <= p < n for p in self.parents):
-            raise UsageError(
-                f"skeleton {self.name}: {n} joints need {n} parents in [-1, {n}), got {self.parents}"
-            )
+            raise UsageError(f"skeleton {self.name}: {n} joints need {n} parents in [-1, {n}), got {self.parents}")
         grouped = sorted(j for group in self.fingers.values() for j in group)
         if grouped != list(range(n)):
             raise UsageError(f"skeleton {self.name}: every joint belongs to exactly one finger or the palm")
@@ -93,7 +91,8 @@ class Skeleton:
 def _msra21() -> Skeleton:
     # Wrist, then index, middle, ring, little, and the thumb last (the data set's readme).
     order = ("index", "middle", "ring", "little", "thumb")
-    joints, parents, fingers = ["wrist"], [-1], {"palm": (0,)}
+    joints, parents = ["wrist"], [-1]
+    fingers: dict[str, tuple[int, ...]] = {"palm": (0,)}
     for f in order:
         first = len(joints)
         joints += [f"{f}_{part}" for part in ("mcp", "pip", "dip", "tip")]

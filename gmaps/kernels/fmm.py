@@ -158,11 +158,7 @@ def fast_marching(mask, start_ptr, start_cell, start_value, spacing, order, out)
                         q += step
                         if not hand[q] or frozen[q] < np.inf or tentative[q] == np.inf:
                             continue
-                    d = (
-                        _order_one(frozen, q, stride, idx2)
-                        if order == 1
-                        else _order_two(frozen, q, stride, idx2)
-                    )
+                    d = _order_one(frozen, q, stride, idx2) if order == 1 else _order_two(frozen, q, stride, idx2)
                     if d == tentative[q]:
                         continue
                     tentative[q] = d

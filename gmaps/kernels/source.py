@@ -59,8 +59,8 @@ def find_starts(mask, joints_px, inscribed):
             continue
         row = min(max(row, -0.5), rows - 0.5)
         col = min(max(col, -0.5), cols - 0.5)
-        r0 = min(max(int(math.floor(row + 0.5)), 0), rows - 1)
-        c0 = min(max(int(math.floor(col + 0.5)), 0), cols - 1)
+        r0 = min(max(math.floor(row + 0.5), 0), rows - 1)
+        c0 = min(max(math.floor(col + 0.5), 0), cols - 1)
         if used + rows * cols > cell.size:
             bigger = used + max(rows * cols, cell.size)
             more_cell = np.empty(bigger, np.int32)

@@ -1,0 +1,143 @@
+"""Where the hand is: the centre of its cube, with and without ground truth."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gmaps.camera import Camera
+from gmaps.errors import DatasetError, FrameError, UsageError
+from gmaps.frame import Frame
+from gmaps.kernels import raster
+
+#: Steps of the mean shift that `com` takes; it settles within three or four.
+_STEPS = 8
+#: A surface this big, in pixels, counts as something and not as noise.
+_ENOUGH = 64
+
+Center = tuple[float, float, float]
+
+
+def find_center(
+    frame: Frame, how: str | NDArray[np.floating], half_side: float, depth_range: tuple[float, float]
+) -> Center:
+    """Centre of the hand's cube.
+
+    Parameters
+    ----------
+    frame
+        Depth and joints.
+    how
+        "joints": the middle of the joints' bounding box, as HandMap takes it; needs labels. "com": the centre of
+        mass of the points, from nothing but depth: the nearest surface within `depth_range`, then mean shift with a
+        box of the cube's size. Or a position (3,), mm.
+    half_side
+        Half the side of the cube, mm.
+    depth_range
+        Nearest and farthest depth at which "com" looks, mm.
+
+    Returns
+    -------
+    tuple of 3 floats
+        mm, camera axes.
+
+    Raises
+    ------
+    FrameError
+        Joints or position are not finite, or no point lies in the range.
+    """
+    if not isinstance(how, str):
+        position = np.asarray(how, np.float64)
+        if position.shape != (3,) or not np.isfinite(position).all():
+            raise FrameError(f"{frame.name}: its row of the centre file is marked invalid")
+        return float(position[0]), float(position[1]), float(position[2])
+    if how == "joints":
+        if not np.isfinite(frame.joints).all():
+            raise FrameError(f"{frame.name}: a joint is not a number")
+        low, high = frame.joints.min(axis=0), frame.joints.max(axis=0)
+        x, y, z = (float(v) for v in (low.astype(np.float64) + high) / 2)
+        return x, y, z
+    if how == "com":
+        return _center_of_mass(frame, half_side, depth_range)
+    raise UsageError(f"the centre comes from 'joints', 'com' or a position, not {how!r}")
+
+
+def _center_of_mass(frame: Frame, half_side: float, depth_range: tuple[float, float]) -> Center:
+    depth, cam = np.ascontiguousarray(frame.depth, np.float32), frame.camera
+    near, far = depth_range
+    counts, edges = np.histogram(depth[(depth >= near) & (depth <= far)], bins=64, range=(near, far))
+    filled = np.flatnonzero(counts.cumsum() >= min(_ENOUGH, max(counts.sum(), 1)))
+    if counts.sum() == 0:
+        raise FrameError(f"{frame.name}: no depth between {near:g} and {far:g} mm, so there is no hand to be found")
+    first = float(edges[filled[0]])
+    intrinsics = (cam.fx, cam.fy, cam.cx, cam.cy)
+    # All that lies within a cube's depth of the nearest surface, then the box around its mean, until it rests.
+    x, y, z, _ = raster.center_of_mass(depth, *intrinsics, 0.0, 0.0, first + half_side, np.inf, half_side)
+    for _ in range(_STEPS):
+        nx, ny, nz, n = raster.center_of_mass(depth, *intrinsics, x, y, z, half_side, half_side)
+        if n == 0:
+            break
+        moved = max(abs(nx - x), abs(ny - y), abs(nz - z))
+        x, y, z = nx, ny, nz
+        if moved < 0.5:
+            break
+    return float(x), float(y), float(z)
+
+
+def load_centers(path: str | os.PathLike[str], camera: Camera, count: int) -> NDArray[np.float32]:
+    """Read a centre file: one row a frame, three numbers, or the word `invalid`.
+
+    Rows are u v d in pixels and mm when the file's name contains "uvd", else x y z in mm, in camera axes: x right, y
+    down, z forward. V2V-PoseNet's files hold each data set's own axes: for NYU turn the sign of y.
+
+    Parameters
+    ----------
+    path
+        The text file.
+    camera
+        Intrinsics, for u v d.
+    count
+        How many frames there are: the file must have as many rows.
+
+    Returns
+    -------
+    (N, 3) float32
+        mm, camera axes; NaN where invalid.
+
+    Raises
+    ------
+    DatasetError
+        No such file, another number of rows, or a row that is neither.
+    """
+    file = Path(path)
+    try:
+        lines = file.read_text(encoding="ascii", errors="strict").split("\n")
+    except FileNotFoundError:
+        raise DatasetError(f"{file}: no such centre file; --center takes 'joints', 'com' or a file") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise DatasetError(f"{file}: cannot be read as a centre file: {error}") from None
+    rows = np.full((len(lines), 3), np.nan)
+    n = 0
+    for number, line in enumerate(lines, 1):
+        words = line.split()
+        if not words:
+            continue
+        if words[0] != "invalid":
+            try:
+                rows[n] = [float(w) for w in words]
+            except ValueError:
+                raise DatasetError(
+                    f"{file}, line {number}: a centre is three numbers or 'invalid', got {line.strip()[:60]!r}"
+                ) from None
+        n += 1
+    if n != count:
+        raise DatasetError(
+            f"{file} has {n} centres, the data set has {count} frames: they belong to different releases or splits"
+        )
+    rows = rows[:n]
+    if "uvd" in file.name:
+        rows = camera.unproject(rows)
+    return rows.astype(np.float32)

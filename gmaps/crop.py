@@ -1,0 +1,118 @@
+"""Frame to crop: cut the hand's cube out of a depth image."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gmaps.center import find_center
+from gmaps.errors import FrameError, UsageError, unknown_name
+from gmaps.frame import Crop, Cube, Frame, Projection
+from gmaps.kernels import raster
+
+
+@dataclass(frozen=True)
+class CropParams:
+    """All that decides a crop, but for the frame.
+
+    Parameters
+    ----------
+    size
+        S, rows and columns of the crop.
+    projection
+        "orthographic" (HandMap's "clean") or "perspective".
+    half_side
+        Half the side of the cube, mm.
+    center
+        "joints", "com" or "file": see `gmaps.center`.
+    """
+
+    size: int = 128
+    projection: Projection = "orthographic"
+    half_side: float = 120.0
+    center: str = "joints"
+
+    def __post_init__(self) -> None:
+        if not 16 <= self.size <= 1024:
+            raise UsageError(f"a crop has 16 to 1024 rows and columns, got {self.size}")
+        if self.projection not in get_args(Projection):
+            raise unknown_name("projection", self.projection, get_args(Projection))
+        if not (np.isfinite(self.half_side) and self.half_side > 0):
+            raise UsageError(f"half_side must be positive (mm), got {self.half_side}")
+        if self.center not in ("joints", "com", "file"):
+            raise unknown_name("way to find the centre", self.center, ("joints", "com", "file"))
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON values."""
+        return asdict(self)
+
+
+def crop_frame(frame: Frame, cube: Cube, *, size: int = 128, projection: Projection = "orthographic") -> Crop:
+    """Cut a cube out of a frame.
+
+    Parameters
+    ----------
+    frame
+        Depth image and joints.
+    cube
+        The box around the hand.
+    size
+        S, rows and columns of the crop.
+    projection
+        "orthographic": the cube's points seen along z, rows are y and columns x, the nearest point wins, surfaces
+        have no holes. "perspective": the window of the image that the cube's central plane fills, scaled.
+
+    Returns
+    -------
+    Crop
+
+    Raises
+    ------
+    FrameError
+        When no pixel lies in the cube, or joints are not finite, or (perspective) lie behind the camera.
+    """
+    joints = np.ascontiguousarray(frame.joints, np.float32)
+    if joints.ndim != 2 or joints.shape[1] != 3 or not np.isfinite(joints).all():
+        raise FrameError(f"{frame.name}: joints must be finite, shape (J, 3), got shape {joints.shape}")
+    x, y, z = cube.center
+    if projection == "perspective" and (z <= 0 or (joints[:, 2] <= 0).any()):
+        raise FrameError(f"{frame.name}: a perspective crop needs the cube's centre and all joints before the camera")
+    depth = np.ascontiguousarray(frame.depth, np.float32)
+    camera = frame.camera
+    out = np.empty((size, size), np.float32)
+    kernel = raster.orthographic if projection == "orthographic" else raster.perspective
+    seen = kernel(depth, camera.fx, camera.fy, camera.cx, camera.cy, x, y, z, cube.half_side, out)
+    if seen == 0:
+        raise FrameError(
+            f"{frame.name}: no depth pixel lies in the cube of half side {cube.half_side:g} mm around "
+            f"({x:.0f}, {y:.0f}, {z:.0f}) mm: wrong centre, or an empty frame"
+        )
+    raster.round_half(out)
+    return Crop(out, cube, joints, projection)
+
+
+def crop_dataset_frame(
+    frame: Frame,
+    depth_range: tuple[float, float],
+    params: CropParams,
+    center: NDArray[np.floating] | None = None,
+) -> Crop:
+    """Crop a data set's frame as a build does.
+
+    Parameters
+    ----------
+    frame
+        From `DataSet.read`.
+    depth_range
+        The data set's, mm; used by center "com".
+    params
+        How to crop.
+    center : (3,), optional
+        mm, camera axes; the row of the centre file for center "file".
+    """
+    how = params.center if center is None else center
+    cube = Cube(find_center(frame, how, params.half_side, depth_range), params.half_side)
+    return crop_frame(frame, cube, size=params.size, projection=params.projection)

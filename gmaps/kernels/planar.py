@@ -1,0 +1,121 @@
+"""Kernels of the 2D maps: one call a frame, all joints, cells in the outer loops and joints innermost."""
+
+from __future__ import annotations
+
+import math
+
+import numba as nb
+import numpy as np
+
+from gmaps.kernels.sweep import FAR, march
+
+
+@nb.njit(nogil=True, cache=True, error_model="numpy")
+def heatmap(joints_px, sigma, out):
+    """exp(-|cell - joint|^2 / 2 sigma^2), separably.
+
+    Parameters
+    ----------
+    joints_px : (J, 2) float64
+        (row, col).
+    sigma : float
+        Cells.
+    out : (H, H, J) float32
+    """
+    size, _, joints = out.shape
+    down = np.empty((size, joints), np.float32)
+    across = np.empty((size, joints), np.float32)
+    for i in range(size):
+        for j in range(joints):
+            dr = (i - joints_px[j, 0]) / sigma
+            dc = (i - joints_px[j, 1]) / sigma
+            down[i, j] = math.exp(-0.5 * dr * dr)
+            across[i, j] = math.exp(-0.5 * dc * dc)
+    for r in range(size):
+        for c in range(size):
+            for j in range(joints):
+                out[r, c, j] = down[r, j] * across[c, j]
+
+
+@nb.njit(nogil=True, cache=True, error_model="numpy")
+def euclidean(points, silhouette, joints, theta, smallest, out):
+    """1 - min(d, theta) / theta, with d the distance from a cell's surface point to a joint; void 0.
+
+    Parameters
+    ----------
+    points : (H, H, 3) float32
+        Surface points, mm.
+    silhouette : (H, H) bool
+    joints : (J, 3) float32
+        mm, same axes.
+    theta, smallest : float
+        Range of d, mm.
+    out : (H, H, J) float32
+    """
+    size = silhouette.shape[0]
+    n = joints.shape[0]
+    jx = joints[:, 0].copy()
+    jy = joints[:, 1].copy()
+    jz = joints[:, 2].copy()
+    limit = np.float32(theta)
+    least = np.float32(smallest)
+    inverse = np.float32(1.0 / theta)
+    for r in range(size):
+        for c in range(size):
+            if not silhouette[r, c]:
+                out[r, c, :] = np.float32(0)
+                continue
+            x = points[r, c, 0]
+            y = points[r, c, 1]
+            z = points[r, c, 2]
+            for j in range(n):
+                dx = jx[j] - x
+                dy = jy[j] - y
+                dz = jz[j] - z
+                d = np.sqrt(dx * dx + dy * dy + dz * dz)
+                d = d if d > least else least
+                d = d if d < limit else limit
+                out[r, c, j] = np.float32(1) - d * inverse
+
+
+@nb.njit(nogil=True, cache=True, error_model="numpy")
+def geodesic(silhouette, joints_px, order, cell, theta, out, scale):
+    """1 - T / T_max with T the distance travelled inside the silhouette; void and unreached cells 0.
+
+    Parameters
+    ----------
+    silhouette : (H, H) bool
+    joints_px : (J, 2) float64
+    order : int
+        Of the upwind scheme.
+    cell : float
+        Size of a cell, mm.
+    theta : float
+        What T is divided by, mm; 0 for each joint's own maximum.
+    out : (H, H, J) float32
+    scale : (J,) float32
+        Filled with what T was divided by, mm; 0 for a joint that reached nothing but its own cell.
+    """
+    size = silhouette.shape[0]
+    cells, t = march(silhouette, joints_px, True, order)
+    joints = joints_px.shape[0]
+    n = cells.size
+    half = FAR * np.float32(0.5)
+    low = np.zeros(t.shape[1], np.float32)
+    factor = np.zeros(t.shape[1], np.float32)
+    for i in range(n):
+        for j in range(joints):
+            v = t[i, j]
+            low[j] = v if (v < half and v > low[j]) else low[j]
+    for j in range(joints):
+        largest = np.float32(theta / cell) if theta > 0 else low[j]
+        scale[j] = largest * np.float32(cell)
+        factor[j] = np.float32(1) / largest if largest > 0 else np.float32(0)
+    out[:] = np.float32(0)
+    for i in range(n):
+        r = cells[i] // size
+        c = cells[i] % size
+        for j in range(joints):
+            v = np.float32(1) - t[i, j] * factor[j]
+            v = v if t[i, j] < half else np.float32(0)
+            out[r, c, j] = v if v > 0 else np.float32(0)

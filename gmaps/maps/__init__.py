@@ -1,0 +1,150 @@
+"""Guidance maps: pure functions of one crop and its joints."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gmaps.errors import UsageError
+from gmaps.frame import Crop, Cube
+from gmaps.maps.base import (
+    MAPS_VERSION,
+    MapKind,
+    MapParams,
+    Maps,
+    Normalize,
+    Profile,
+    Scene,
+    encode_params,
+    get_map,
+    list_maps,
+    register_map,
+)
+
+# Imported for their registrations, in the order in which `list_maps` shows them.
+from gmaps.maps import geodesic, euclidean, heatmap  # noqa: F401  # isort: skip
+from gmaps.skeleton import Skeleton
+
+#: What a build makes unless asked otherwise.
+DEFAULT_MAPS = ("signed_edt", "geodesic", "geodesic_weighted", "euclidean", "heatmap")
+
+__all__ = [
+    "DEFAULT_MAPS",
+    "MapKind",
+    "MapParams",
+    "Maps",
+    "Scene",
+    "decode",
+    "encode",
+    "encode_params",
+    "fingerprint",
+    "get_map",
+    "list_maps",
+    "register_map",
+    "warm_up",
+]
+
+
+def encode(
+    crop: Crop,
+    maps: Sequence[str] = ("geodesic",),
+    *,
+    size: int = 32,
+    profile: Profile = "default",
+    normalize: Normalize = "joint",
+    skeleton: Skeleton | None = None,
+) -> Maps:
+    """Guidance maps of one crop.
+
+    Parameters
+    ----------
+    crop
+        Depth, cube and joints.
+    maps
+        Kinds: see `list_maps`.
+    size
+        H, rows and columns of the maps.
+    profile
+        "default", or "handmap" for what the original HandMap code computes, faults included.
+    normalize
+        "joint": geodesic maps are divided by each joint's own maximum, kept in `.scale`. "theta": by the side of the
+        cube.
+    skeleton
+        Needed only by kinds that draw bones.
+
+    Returns
+    -------
+    Maps
+        A dict of (H, W, C) float32 arrays; `.scale[kind]` is (C,) float32, mm that a value of 1 stands for.
+
+    Raises
+    ------
+    UnknownNameError
+        No such kind; the message suggests the nearest.
+    FrameError
+        Joints that are not finite.
+    """
+    if isinstance(maps, str):
+        maps = (maps,)
+    return encode_params(crop, MapParams(tuple(maps), size, profile, normalize), skeleton)
+
+
+def decode(
+    name: str, array: NDArray[np.floating], crop: Crop, *, scale: NDArray[np.floating] | None = None
+) -> NDArray[np.float32]:
+    """Joints from a map, for kinds that can be inverted.
+
+    Parameters
+    ----------
+    name
+        The kind.
+    array : (H, W, C)
+        Its values.
+    crop
+        Gives the cube and the surface; its joints are not used.
+    scale : (C,), optional
+        For kinds normalised per channel.
+
+    Returns
+    -------
+    (J, 3) float32
+        mm, camera axes.
+
+    Raises
+    ------
+    UsageError
+        When the kind cannot be inverted.
+    """
+    kind = get_map(name)
+    if kind.decode is None:
+        able = [n for n in list_maps() if get_map(n).decode]
+        raise UsageError(
+            f"a map of kind {name!r} cannot be inverted; those that can: {', '.join(able) or 'none yet'}"
+        )
+    values = np.ascontiguousarray(array, np.float32)
+    return kind.decode(values, crop, None if scale is None else np.asarray(scale, np.float32))
+
+
+def fingerprint() -> dict[str, Any]:
+    """What decides the values of maps besides their parameters."""
+    return {"maps_version": MAPS_VERSION}
+
+
+def warm_up(params: MapParams | None = None, joints: int = 21) -> None:
+    """Compile, or load from Numba's cache, all kernels that making these maps needs.
+
+    Call it once before starting worker processes, so that they find the compiled code on disk.
+    """
+    from gmaps.camera import Camera
+    from gmaps.crop import crop_frame
+    from gmaps.frame import Frame
+
+    depth = np.full((64, 64), 400.0, np.float32)
+    somewhere = np.tile(np.array([0, 0, 400], np.float32), (joints, 1))
+    frame = Frame(depth, Camera(100.0, 100.0, 32.0, 32.0, 64, 64), somewhere)
+    for projection in ("orthographic", "perspective"):
+        crop = crop_frame(frame, Cube((0.0, 0.0, 400.0), 100.0), projection=projection)
+        encode_params(crop, params or MapParams(DEFAULT_MAPS))

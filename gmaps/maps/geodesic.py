@@ -1,0 +1,100 @@
+"""Distances inside the silhouette: to its edge, and from the joints."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gmaps.kernels import fmm, planar
+from gmaps.maps.base import MapKind, Scene, register_map
+
+#: Of the upwind scheme. Order 2 costs half as much again as order 1 and halves the error.
+ORDER = 2
+
+
+def _signed_edt(scene: Scene) -> NDArray[np.float32]:
+    return scene.signed_edt[..., None]
+
+
+def _geodesic(scene: Scene) -> NDArray[np.float32]:
+    if scene.profile == "handmap":
+        return _original(scene)
+    out = np.empty((scene.size, scene.size, scene.joints), np.float32)
+    scale = np.empty(scene.joints, np.float32)
+    theta = scene.theta if scene.normalize == "theta" else 0.0
+    planar.geodesic(scene.silhouette, scene.joints_px, ORDER, scene.cell, theta, out, scale)
+    scene.scale["geodesic"] = scale
+    return out
+
+
+def _original(scene: Scene) -> NDArray[np.float32]:
+    """What the original computes, faults included, with our bit-identical fast marching.
+
+    Spacing 0.1, order 2, from the cell that holds the joint. A joint in the void opens only its own cell: one that
+    touches the hand by an edge gets a map, any other one a map of zeros. Hand cells that the march does not reach
+    keep the value T_max, because that is what NumPy's masked arithmetic leaves there, unless it exceeds 1.
+    """
+    mask = scene.silhouette
+    cells = np.clip(np.floor(scene.joints_px + 0.5).astype(np.int64), 0, scene.size - 1)
+    out = np.zeros((scene.size, scene.size, scene.joints), np.float32)
+    scale = np.zeros(scene.joints, np.float32)
+    t = np.empty((1, scene.size, scene.size))
+    ptr, start, value = np.array([0, 1], np.int32), np.empty(1, np.int32), np.zeros(1)
+    for j, (row, col) in enumerate(cells):
+        start[0] = row * scene.size + col
+        opened = mask
+        if not mask[row, col]:
+            opened = mask.copy()
+            opened[row, col] = True
+        fmm.fast_marching(opened, ptr, start, value, 0.1, 2, t)
+        reached = np.isfinite(t[0])
+        largest = t[0][reached].max()
+        if largest <= 1e-2:
+            continue
+        plane = np.where(reached, (largest - t[0]) / largest, largest)
+        plane[~mask] = 0.0
+        plane[plane > 1.0] = 0.0
+        out[..., j] = plane
+        scale[j] = largest * 10 * scene.cell
+    scene.scale["geodesic"] = scale
+    return out
+
+
+def _weighted(scene: Scene) -> NDArray[np.float32]:
+    return scene.get("geodesic") * scene.euclidean
+
+
+SIGNED_EDT = register_map(
+    MapKind(
+        name="signed_edt",
+        summary="Signed distance to the silhouette's edge, positive inside",
+        formula="EDT(silhouette) - EDT(void), between cell centres",
+        channels=lambda skeleton: 1,
+        value_range=(-np.inf, np.inf),
+        encode=_signed_edt,
+        unit="mm",
+    )
+)
+GEODESIC = register_map(
+    MapKind(
+        name="geodesic",
+        summary="Distance from each joint travelled inside the silhouette, near is 1",
+        formula="1 - T / max T, |grad T| = 1 inside the silhouette, T = 0 at the joint; 0 in the void",
+        channels=len,
+        value_range=(0.0, 1.0),
+        encode=_geodesic,
+        scaled=True,
+        original="edt2",
+    )
+)
+GEODESIC_WEIGHTED = register_map(
+    MapKind(
+        name="geodesic_weighted",
+        summary="geodesic x euclidean: near both along the hand and in space",
+        formula="geodesic(p) * euclidean(p)",
+        channels=len,
+        value_range=(0.0, 1.0),
+        encode=_weighted,
+        original="edt2m",
+    )
+)

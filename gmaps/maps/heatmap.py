@@ -1,0 +1,44 @@
+"""Gaussians around the joints' projections."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
+
+from gmaps.kernels import planar
+from gmaps.maps.base import MapKind, Scene, register_map
+
+#: Cells. Tompson et al. (2014) and HandMap.
+SIGMA = 0.8
+
+
+def _encode(scene: Scene) -> NDArray[np.float32]:
+    out = np.empty((scene.size, scene.size, scene.joints), np.float32)
+    if scene.profile == "handmap":
+        return _original(scene, out)
+    planar.heatmap(scene.joints_px, SIGMA, out)
+    return out
+
+
+def _original(scene: Scene, out: NDArray[np.float32]) -> NDArray[np.float32]:
+    # One cell set to the joint's normalised depth, then blurred: the peak depends on how far away the joint is.
+    cells = np.clip(np.floor(scene.joints_px + 0.5).astype(int), 0, scene.size - 1)
+    for j, (row, col) in enumerate(cells):
+        dot = np.zeros((scene.size, scene.size))
+        dot[row, col] = (scene.crop.joints[j, 2] + 1) / 2
+        out[..., j] = gaussian_filter(dot, sigma=SIGMA)
+    return out
+
+
+HEATMAP = register_map(
+    MapKind(
+        name="heatmap",
+        summary="Gaussian around each joint's projection",
+        formula="exp(-|p - p_j|^2 / (2 sigma^2)), sigma = 0.8 cells, p_j sub-pixel",
+        channels=len,
+        value_range=(0.0, 1.0),
+        encode=_encode,
+        original="hmap2",
+    )
+)
