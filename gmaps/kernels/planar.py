@@ -94,23 +94,26 @@ def geodesic(silhouette, joints_px, order, cell, theta, out, scale):
         What T is divided by, mm; 0 for each joint's own maximum.
     out : (H, H, J) float32
     scale : (J,) float32
-        Filled with what T was divided by, mm; 0 for a joint that reached nothing but its own cell.
+        Filled with what T was divided by, mm: T_max, or a cell more than T_min where that is more.
     """
     size = silhouette.shape[0]
     cells, t = march(silhouette, joints_px, True, order)
     joints = joints_px.shape[0]
     n = cells.size
     half = FAR * np.float32(0.5)
-    low = np.zeros(t.shape[1], np.float32)
+    high = np.zeros(t.shape[1], np.float32)
+    low = np.full(t.shape[1], FAR, np.float32)
     factor = np.zeros(t.shape[1], np.float32)
     for i in range(n):
         for j in range(joints):
             v = t[i, j]
-            low[j] = v if (v < half and v > low[j]) else low[j]
+            high[j] = v if (v < half and v > high[j]) else high[j]
+            low[j] = v if v < low[j] else low[j]
     for j in range(joints):
-        largest = np.float32(theta / cell) if theta > 0 else low[j]
+        # Where all that is reached is equally far (an island of one cell), T_max alone would give a map of zeros.
+        largest = np.float32(theta / cell) if theta > 0 else max(high[j], low[j] + np.float32(1))
         scale[j] = largest * np.float32(cell)
-        factor[j] = np.float32(1) / largest if largest > 0 else np.float32(0)
+        factor[j] = np.float32(1) / largest
     out[:] = np.float32(0)
     for i in range(n):
         r = cells[i] // size

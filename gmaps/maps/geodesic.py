@@ -30,9 +30,10 @@ def _geodesic(scene: Scene) -> NDArray[np.float32]:
 def _original(scene: Scene) -> NDArray[np.float32]:
     """What the original computes, faults included, with our bit-identical fast marching.
 
-    Spacing 0.1, order 2, from the cell that holds the joint. A joint in the void opens only its own cell: one that
-    touches the hand by an edge gets a map, any other one a map of zeros. Hand cells that the march does not reach
-    keep the value T_max, because that is what NumPy's masked arithmetic leaves there, unless it exceeds 1.
+    Spacing 0.1, order 2, from the cell that holds the joint. A joint in the void opens a disc around it to bridge the
+    gap, but of a radius in units of the half grid where pixels are meant: H / 2 times too small. So a joint that
+    touches the hand by an edge gets a map, and any other one a map of zeros. Hand cells that the march does not
+    reach keep the value T_max, because that is what NumPy's masked arithmetic leaves there, unless it exceeds 1.
     """
     mask = scene.silhouette
     cells = np.clip(np.floor(scene.joints_px + 0.5).astype(np.int64), 0, scene.size - 1)
@@ -40,12 +41,14 @@ def _original(scene: Scene) -> NDArray[np.float32]:
     scale = np.zeros(scene.joints, np.float32)
     t = np.empty((1, scene.size, scene.size))
     ptr, start, value = np.array([0, 1], np.int32), np.empty(1, np.int32), np.zeros(1)
+    rows, cols = np.mgrid[: scene.size, : scene.size]
     for j, (row, col) in enumerate(cells):
         start[0] = row * scene.size + col
         opened = mask
         if not mask[row, col]:
-            opened = mask.copy()
-            opened[row, col] = True
+            away = np.hypot(rows - row, cols - col)
+            radius = away[mask].min(initial=np.inf) * (2 / scene.size)
+            opened = mask | (away <= radius)
         fmm.fast_marching(opened, ptr, start, value, 0.1, 2, t)
         reached = np.isfinite(t[0])
         largest = t[0][reached].max()
