@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from gmaps.errors import MissingExtraError, UsageError, unknown_name
-from gmaps.kernels import edt, fmm, source, sweep
+from gmaps.kernels import edt, fmm, source, surface, sweep
 
 Solver = Literal["sweep", "fmm", "skfmm"]
 
@@ -70,6 +70,8 @@ def geodesic_distance(
     spacing: float = 1.0,
     solver: Solver = "sweep",
     order: int = 1,
+    depth: ArrayLike | None = None,
+    bridge: bool | float = False,
     inscribed: bool = False,
 ) -> NDArray[np.float32]:
     """Distance from each joint to each hand cell, travelled inside the silhouette.
@@ -92,6 +94,13 @@ def geodesic_distance(
         hand cell nearest to the joint.
     order
         Of the upwind scheme, 1 or 2. At order 1 "sweep" and "fmm" have the same solution.
+    depth : (H, W), optional
+        Depth of the cells, same unit as `spacing`, not read in the void: distances are then measured along the
+        triangulated surface instead of in the plane, with steps in depth costing their length. Solver "sweep" only;
+        `order` and `inscribed` have no meaning for it.
+    bridge
+        Reach hand cells that are cut off from a joint across the void. True takes the void at the cost of hand; a
+        number is its slowness relative to hand. Solver "sweep" only.
     inscribed
         Start from all cells of the largest disc of hand around the joint, where straight distances are exact:
         removes most of the error of a point source. Not for "skfmm", which knows only points.
@@ -124,9 +133,20 @@ def geodesic_distance(
     if order not in (1, 2):
         raise UsageError(f"order is 1 or 2, got {order}")
     h = _as_spacing(spacing)
+    slowness = float(bridge)
+    if not (np.isfinite(slowness) and slowness >= 0):
+        raise UsageError(f"bridge is False, True or a positive slowness, got {bridge}")
+    if solver != "sweep" and (depth is not None or slowness):
+        raise UsageError(f"solver {solver!r} knows neither depth nor bridges; solver 'sweep' does")
     out = np.empty((len(p), *m.shape), np.float32)
+    if depth is not None:
+        z = np.ascontiguousarray(depth, np.float32)
+        if z.shape != m.shape or not np.isfinite(z[m]).all():
+            raise UsageError(f"depth must be finite on the mask and of its shape {m.shape}, got shape {z.shape}")
+        surface.surface_distance(m, z, p, h, slowness, out)
+        return out
     if solver == "sweep":
-        sweep.sweep_distance(m, p, inscribed, order, h, out)
+        sweep.sweep_distance(m, p, inscribed, order, slowness, h, out)
         return out
     if solver == "fmm":
         ptr, cells, values = source.find_starts(m, p, inscribed)

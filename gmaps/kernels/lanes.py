@@ -11,6 +11,7 @@ neighbour at order 1, w = 9/4 and t = (4 v1 - v2) / 3 at order 2 where the cell 
 
 from __future__ import annotations
 
+import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
@@ -18,6 +19,8 @@ from numba.extending import intrinsic
 
 #: Joints to a vector.
 LANES = 8
+#: Distance of what was not reached. Above any path on a grid, in cells or mm, and small enough for float32 sums.
+FAR = np.float32(1 << 20)
 
 _VECTOR = ir.VectorType(ir.FloatType(), LANES)
 
@@ -56,6 +59,10 @@ class _Vectors:
     def sqrt(self, x):
         return self.b.call(self.sqrt_function, [x])
 
+    def broadcast(self, scalar):
+        one = self.b.insert_element(ir.Constant(_VECTOR, ir.Undefined), scalar, ir.IntType(32)(0))
+        return self.b.shuffle_vector(one, one, ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES))
+
     def any(self, bits):
         return self.b.bitcast(bits, ir.IntType(LANES))
 
@@ -81,16 +88,16 @@ def relax_one(typingctx, t, up, down, left, right, here):
 
 
 @intrinsic
-def relax_two(typingctx, t, limit, up, down, left, right, up2, down2, left2, right2, here, tolerance):
-    """Order 2. The new value replaces the old one, but never exceeds `limit` (same layout as `t`).
+def relax_two(typingctx, t, starts, up, down, left, right, up2, down2, left2, right2, here, tolerance):
+    """Order 2. The new value replaces the old one, except where `starts` (same layout as `t`) is not `FAR`.
 
     Returns a bit for every lane that moved by more than `tolerance`.
     """
-    signature = types.uint8(t, limit, *[types.intp] * 9, types.float32)
+    signature = types.uint8(t, starts, *[types.intp] * 9, types.float32)
 
     def codegen(context, builder, sig, args):
         v = _Vectors(context, builder, sig.args[0], args[0])
-        bounds = _Vectors(context, builder, sig.args[1], args[1])
+        fixed = _Vectors(context, builder, sig.args[1], args[1])
 
         def axis(minus, plus, minus2, plus2):
             first, other = v.load(minus), v.load(plus)
@@ -116,12 +123,46 @@ def relax_two(typingctx, t, limit, up, down, left, right, up2, down2, left2, rig
         solved = builder.fcmp_ordered(">", disc, v.fill(0.0))
         upwind = builder.fcmp_ordered(">=", both, v.high(near_x, near_y))
         new = builder.select(builder.and_(solved, upwind), both, v.low(alone_x, alone_y))
-        new = v.low(new, bounds.load(args[10]))
+        start = fixed.load(args[10])
+        new = builder.select(
+            builder.fcmp_ordered("<", start, v.fill(float(FAR))), start, v.low(new, v.fill(float(FAR)))
+        )
         old = v.load(args[10])
         v.store(new, args[10])
-        scalar = builder.insert_element(ir.Constant(_VECTOR, ir.Undefined), args[11], ir.IntType(32)(0))
-        zeros = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
-        tolerance = builder.shuffle_vector(scalar, scalar, zeros)
-        return v.any(builder.fcmp_ordered(">", v.distance(new, old), tolerance))
+        return v.any(builder.fcmp_ordered(">", v.distance(new, old), v.broadcast(args[11])))
+
+    return signature, codegen
+
+
+@intrinsic
+def relax_triangle(typingctx, t, shapes, first, second, here, shape):
+    """Update a cell from the opposite edge of one of its triangles; T is linear along that edge.
+
+    `first`, `second` and `here` are offsets into `t`, `shape` is one into `shapes` (float32), whose five numbers
+    `gmaps.kernels.surface` explains. Returns a bit for every lane that decreased.
+    """
+    signature = types.uint8(t, shapes, *[types.intp] * 4)
+
+    def codegen(context, builder, sig, args):
+        v = _Vectors(context, builder, sig.args[0], args[0])
+        numbers = context.make_array(sig.args[1])(context, builder, args[1]).data
+
+        def number(k):
+            at = builder.add(args[5], context.get_constant(types.intp, k))
+            return v.broadcast(builder.load(builder.gep(numbers, [at])))
+
+        share, reach, bend, least, most = (number(k) for k in range(5))
+        a, b = v.load(args[2]), v.load(args[3])
+        # A front from outside the triangle comes along one of its sides, as if the far end had just the time that a
+        # front along the side would give it.
+        a_side = v.low(a, builder.fadd(b, most))
+        b_side = v.low(b, builder.fsub(a, least))
+        delta = builder.fsub(a_side, b_side)
+        radicand = builder.fsub(reach, builder.fmul(bend, builder.fmul(delta, delta)))
+        root = v.sqrt(v.high(radicand, v.fill(0.0)))
+        new = builder.fadd(builder.fadd(b_side, builder.fmul(share, delta)), root)
+        old = v.load(args[4])
+        v.store(v.low(new, old), args[4])
+        return v.any(builder.fcmp_ordered("<", new, old))
 
     return signature, codegen

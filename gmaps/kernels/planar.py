@@ -7,7 +7,9 @@ import math
 import numba as nb
 import numpy as np
 
-from gmaps.kernels.sweep import FAR, march
+from gmaps.kernels import surface
+from gmaps.kernels.lanes import FAR
+from gmaps.kernels.sweep import march
 
 
 @nb.njit(nogil=True, cache=True, error_model="numpy")
@@ -79,26 +81,27 @@ def euclidean(points, silhouette, joints, theta, smallest, out):
 
 
 @nb.njit(nogil=True, cache=True, error_model="numpy")
-def geodesic(silhouette, joints_px, order, cell, theta, out, scale):
-    """1 - T / T_max with T the distance travelled inside the silhouette; void and unreached cells 0.
+def nearness(cells, t, cell, unit, theta, out, scale):
+    """1 - T / T_max on the map's grid; void and unreached cells 0.
 
     Parameters
     ----------
-    silhouette : (H, H) bool
-    joints_px : (J, 2) float64
-    order : int
-        Of the upwind scheme.
-    cell : float
-        Size of a cell, mm.
+    cells : (n,) int32
+        Raveled hand cells.
+    t : (n + 1, L) float32
+        Distances from a march, joint j in column j.
+    cell : float32
+        Size of a cell in units of `t`.
+    unit : float
+        What one unit of `t` is in mm.
     theta : float
         What T is divided by, mm; 0 for each joint's own maximum.
     out : (H, H, J) float32
     scale : (J,) float32
         Filled with what T was divided by, mm: T_max, or a cell more than T_min where that is more.
     """
-    size = silhouette.shape[0]
-    cells, t = march(silhouette, joints_px, True, order)
-    joints = joints_px.shape[0]
+    size = out.shape[0]
+    joints = out.shape[2]
     n = cells.size
     half = FAR * np.float32(0.5)
     high = np.zeros(t.shape[1], np.float32)
@@ -111,8 +114,8 @@ def geodesic(silhouette, joints_px, order, cell, theta, out, scale):
             low[j] = v if v < low[j] else low[j]
     for j in range(joints):
         # Where all that is reached is equally far (an island of one cell), T_max alone would give a map of zeros.
-        largest = np.float32(theta / cell) if theta > 0 else max(high[j], low[j] + np.float32(1))
-        scale[j] = largest * np.float32(cell)
+        largest = np.float32(theta / unit) if theta > 0 else max(high[j], low[j] + cell)
+        scale[j] = largest * np.float32(unit)
         factor[j] = np.float32(1) / largest
     out[:] = np.float32(0)
     for i in range(n):
@@ -122,3 +125,17 @@ def geodesic(silhouette, joints_px, order, cell, theta, out, scale):
             v = np.float32(1) - t[i, j] * factor[j]
             v = v if t[i, j] < half else np.float32(0)
             out[r, c, j] = v if v > 0 else np.float32(0)
+
+
+@nb.njit(nogil=True, cache=True, error_model="numpy")
+def geodesic(silhouette, joints_px, order, slowness, cell, theta, out, scale):
+    """`sweep.march` in the plane, then `nearness`; `cell` and `theta` in mm."""
+    cells, t = march(silhouette, joints_px, True, order, slowness)
+    nearness(cells, t, np.float32(1), cell, theta, out, scale)
+
+
+@nb.njit(nogil=True, cache=True, error_model="numpy")
+def geodesic_surface(silhouette, depth, joints_px, slowness, cell, theta, out, scale):
+    """`surface.march` along the surface at `depth` mm, then `nearness`; `cell` and `theta` in mm."""
+    cells, t = surface.march(silhouette, depth, joints_px, cell, slowness)
+    nearness(cells, t, np.float32(cell), 1.0, theta, out, scale)

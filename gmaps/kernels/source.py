@@ -20,14 +20,27 @@ def _touches(row, col, r, c, radius):
 
 
 @nb.njit(nogil=True, cache=True, error_model="numpy")
+def _sees(mask, row, col, r, c):
+    """Whether the straight line from (row, col) to the centre of cell (r, c) runs over hand, at 16 points of it."""
+    for k in range(16):
+        f = (k + 0.5) / 16
+        rr = math.floor(row + f * (r - row) + 0.5)
+        cc = math.floor(col + f * (c - col) + 0.5)
+        if rr < 0 or cc < 0 or rr >= mask.shape[0] or cc >= mask.shape[1] or not mask[rr, cc]:
+            return False
+    return True
+
+
+@nb.njit(nogil=True, cache=True, error_model="numpy")
 def find_starts(mask, joints_px, inscribed):
     """Start cells of every joint.
 
     A joint whose cell is on the hand starts there and in those of the (up to four) cells around it that are less
     than a cell away and joined to its own by edges. With `inscribed`, it starts in all cells of the largest disc
-    around it that holds only hand: there the straight distance is the exact geodesic. A joint off the silhouette
-    starts in the hand cells touched by the smallest disc that reaches a hand cell's centre. Positions outside the
-    grid are clipped to it first.
+    around it that holds only hand, and in those it sees up to two rows and columns away: there the straight distance
+    is the exact geodesic, and a scheme of order 2 never looks across the joint. A joint off the silhouette starts
+    in the hand cells touched by the smallest disc that reaches a hand cell's centre. Positions outside the grid are
+    clipped to it first.
 
     Parameters
     ----------
@@ -116,10 +129,13 @@ def find_starts(mask, joints_px, inscribed):
                     reach += 1
                 first = ptr[j]
                 kept = used
+                reach = max(reach, 2)
                 for r in range(max(r0 - reach, 0), min(r0 + reach + 1, rows)):
                     for c in range(max(c0 - reach, 0), min(c0 + reach + 1, cols)):
                         d = math.sqrt((r - row) ** 2 + (c - col) ** 2)
-                        if d > radius or not mask[r, c]:
+                        if not mask[r, c]:
+                            continue
+                        if d > radius and not (abs(r - r0) <= 2 and abs(c - c0) <= 2 and _sees(mask, row, col, r, c)):
                             continue
                         known = False
                         for k in range(first, kept):

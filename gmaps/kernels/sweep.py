@@ -11,11 +11,10 @@ from __future__ import annotations
 import numba as nb
 import numpy as np
 
-from gmaps.kernels.lanes import LANES, relax_one, relax_two
+from gmaps.kernels.bridge import bridge
+from gmaps.kernels.lanes import FAR, LANES, relax_one, relax_two
 from gmaps.kernels.source import find_starts
 
-#: Distance of what was not reached, in cells. Above any path on a grid, and small enough for float32 sums.
-FAR = np.float32(1 << 20)
 #: Order 2 is no contraction: it stops when no distance moves by more than this, cells.
 _TOLERANCE = np.float32(1e-4)
 
@@ -83,21 +82,21 @@ def _relax_one(t, neighbours, i, width, changed):
 
 
 @nb.njit(nogil=True, cache=True, inline="always", error_model="numpy")
-def _relax_two(t, limit, neighbours, i, width, changed):
+def _relax_two(t, starts, neighbours, i, width, changed):
     up, down, left, right = neighbours[i, 0], neighbours[i, 1], neighbours[i, 2], neighbours[i, 3]
     up2, down2 = neighbours[up, 0] * width, neighbours[down, 1] * width
     left2, right2 = neighbours[left, 2] * width, neighbours[right, 3] * width
     up, down, left, right, here = up * width, down * width, left * width, right * width, i * width
     for g in range(0, width, LANES):
         changed |= relax_two(
-            t, limit, up + g, down + g, left + g, right + g, up2 + g, down2 + g, left2 + g, right2 + g,
+            t, starts, up + g, down + g, left + g, right + g, up2 + g, down2 + g, left2 + g, right2 + g,
             here + g, _TOLERANCE,
         )  # fmt: skip
     return changed
 
 
 @nb.njit(nogil=True, cache=True, error_model="numpy")
-def solve(t, limit, neighbours, row_ptr, order):
+def solve(t, starts, neighbours, row_ptr, order):
     """Sweep until nothing changes.
 
     Parameters
@@ -105,8 +104,8 @@ def solve(t, limit, neighbours, row_ptr, order):
     t : (n + 1, L) float32, L a multiple of `LANES`
         Distances in cells: starts set and the rest `FAR` for order 1, a solution of order 1 for order 2. Row n is
         void. Changed in place.
-    limit : (n + 1, L) float32
-        For order 2: what a distance may not exceed, the starts. Not read at order 1.
+    starts : (n + 1, L) float32
+        For order 2: distances that stay as they are, the rest `FAR`. Not read at order 1.
     neighbours, row_ptr
         From `compact`.
     order : int
@@ -137,10 +136,10 @@ def solve(t, limit, neighbours, row_ptr, order):
                         back = _relax_one(t, neighbours, i, width, back)
             else:
                 for i in range(first, last):
-                    forth = _relax_two(t, limit, neighbours, i, width, forth)
+                    forth = _relax_two(t, starts, neighbours, i, width, forth)
                 if forth:
                     for i in range(last - 1, first - 1, -1):
-                        back = _relax_two(t, limit, neighbours, i, width, back)
+                        back = _relax_two(t, starts, neighbours, i, width, back)
             dirty[r + 2] = back != 0
             if forth:
                 dirty[r : r + 2] = True
@@ -150,7 +149,7 @@ def solve(t, limit, neighbours, row_ptr, order):
 
 
 @nb.njit(nogil=True, cache=True, error_model="numpy")
-def march(mask, joints_px, inscribed, order):
+def march(mask, joints_px, inscribed, order, slowness):
     """Distance travelled inside the silhouette from every joint to every hand cell.
 
     Parameters
@@ -161,6 +160,8 @@ def march(mask, joints_px, inscribed, order):
     inscribed : bool
     order : int
         1 or 2.
+    slowness : float
+        Cost of the void for cells that cannot be reached inside the hand; 0 leaves them unreached.
 
     Returns
     -------
@@ -181,16 +182,18 @@ def march(mask, joints_px, inscribed, order):
     if order == 1:
         solve(t, t, neighbours, row_ptr, 1)
     else:
-        limit = t.copy()
-        solve(t, limit, neighbours, row_ptr, 1)
-        solve(t, limit, neighbours, row_ptr, 2)
+        starts = t.copy()
+        solve(t, starts, neighbours, row_ptr, 1)
+        solve(t, starts, neighbours, row_ptr, 2)
+    if slowness > 0:
+        bridge(cells, t, mask.shape[0], mask.shape[1], 1.0, slowness)
     return cells, t
 
 
 @nb.njit(nogil=True, cache=True, error_model="numpy")
-def sweep_distance(mask, joints_px, inscribed, order, spacing, out):
+def sweep_distance(mask, joints_px, inscribed, order, slowness, spacing, out):
     """`march`, written to (J, H, W) float32 planes in units of `spacing`; +inf where nothing was reached."""
-    cells, t = march(mask, joints_px, inscribed, order)
+    cells, t = march(mask, joints_px, inscribed, order, slowness)
     flat = out.reshape(out.shape[0], -1)
     scale = np.float32(spacing)
     for j in range(out.shape[0]):

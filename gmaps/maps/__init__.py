@@ -55,6 +55,7 @@ def encode(
     size: int = 32,
     profile: Profile = "default",
     normalize: Normalize = "joint",
+    bridge: bool | float = False,
     skeleton: Skeleton | None = None,
 ) -> Maps:
     """Guidance maps of one crop.
@@ -72,6 +73,9 @@ def encode(
     normalize
         "joint": geodesic maps are divided by each joint's own maximum, kept in `.scale`. "theta": by the side of the
         cube.
+    bridge
+        Reach parts of the hand that are cut off from a joint across the void, in geodesic maps; a number is the
+        slowness of the void relative to hand, True is 1. False leaves them at 0.
     skeleton
         Needed only by kinds that draw bones.
 
@@ -89,7 +93,7 @@ def encode(
     """
     if isinstance(maps, str):
         maps = (maps,)
-    return encode_params(crop, MapParams(tuple(maps), size, profile, normalize), skeleton)
+    return encode_params(crop, MapParams(tuple(maps), size, profile, normalize, bridge), skeleton)
 
 
 def decode(

@@ -44,6 +44,8 @@ class Scene:
         What geodesic maps are divided by: each joint's own maximum, or theta.
     skeleton
         For kinds that draw bones.
+    slowness
+        Cost of the void for geodesic maps, where parts of the hand are cut off from a joint; 0 leaves them at 0.
     """
 
     def __init__(
@@ -53,8 +55,10 @@ class Scene:
         profile: Profile = "default",
         normalize: Normalize = "joint",
         skeleton: Skeleton | None = None,
+        slowness: float = 0.0,
     ) -> None:
         self.crop, self.size, self.profile, self.normalize, self.skeleton = crop, size, profile, normalize, skeleton
+        self.slowness = slowness
         self.scale: dict[str, NDArray[np.float32]] = {}
         self._made: dict[str, NDArray[np.float32]] = {}
 
@@ -194,6 +198,7 @@ class MapParams:
     size: int = 32
     profile: Profile = "default"
     normalize: Normalize = "joint"
+    bridge: bool | float = False
 
     def __post_init__(self) -> None:
         if not self.maps:
@@ -208,6 +213,8 @@ class MapParams:
             raise unknown_name("profile", self.profile, ("default", "handmap"))
         if self.normalize not in ("joint", "theta"):
             raise unknown_name("normalisation", self.normalize, ("joint", "theta"))
+        if not (math.isfinite(self.bridge) and self.bridge >= 0):
+            raise UsageError(f"bridge is False, True or a positive slowness, got {self.bridge}")
 
     def to_dict(self) -> dict[str, Any]:
         """JSON values."""
@@ -268,6 +275,6 @@ def encode_params(crop: Crop, params: MapParams, skeleton: Skeleton | None = Non
     """All maps of one crop, with what they share computed once. The one code path of builds and of training."""
     if not np.isfinite(crop.joints_mm).all():
         raise FrameError("joints must be finite to make a map of them")
-    scene = Scene(crop, params.size, params.profile, params.normalize, skeleton)
+    scene = Scene(crop, params.size, params.profile, params.normalize, skeleton, float(params.bridge))
     maps = {name: scene.get(name) for name in params.maps}
     return Maps(maps, {name: scene.scale[name] for name in params.maps if name in scene.scale})

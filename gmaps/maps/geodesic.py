@@ -22,8 +22,18 @@ def _geodesic(scene: Scene) -> NDArray[np.float32]:
     out = np.empty((scene.size, scene.size, scene.joints), np.float32)
     scale = np.empty(scene.joints, np.float32)
     theta = scene.theta if scene.normalize == "theta" else 0.0
-    planar.geodesic(scene.silhouette, scene.joints_px, ORDER, scene.cell, theta, out, scale)
+    planar.geodesic(scene.silhouette, scene.joints_px, ORDER, scene.slowness, scene.cell, theta, out, scale)
     scene.scale["geodesic"] = scale
+    return out
+
+
+def _surface(scene: Scene) -> NDArray[np.float32]:
+    out = np.empty((scene.size, scene.size, scene.joints), np.float32)
+    scale = np.empty(scene.joints, np.float32)
+    theta = scene.theta if scene.normalize == "theta" else 0.0
+    depth = scene.surface * np.float32(scene.crop.cube.half_side)
+    planar.geodesic_surface(scene.silhouette, depth, scene.joints_px, scene.slowness, scene.cell, theta, out, scale)
+    scene.scale["geodesic_surface"] = scale
     return out
 
 
@@ -88,6 +98,17 @@ GEODESIC = register_map(
         encode=_geodesic,
         scaled=True,
         original="edt2",
+    )
+)
+GEODESIC_SURFACE = register_map(
+    MapKind(
+        name="geodesic_surface",
+        summary="Distance from each joint along the depth surface: a finger before the palm is no short cut",
+        formula="1 - T / max T, T measured in 3D along the triangulated front surface; 0 in the void",
+        channels=len,
+        value_range=(0.0, 1.0),
+        encode=_surface,
+        scaled=True,
     )
 )
 GEODESIC_WEIGHTED = register_map(

@@ -85,4 +85,10 @@ def starts(mask: np.ndarray, row: float, col: float, inscribed: bool) -> dict[tu
         void = [c for c in around if not (0 <= c[0] < rows and 0 <= c[1] < cols and mask[c])]
         radius = min(to_square(c) for c in void)
         found |= {c: d for c, d in distance.items() if d <= radius}
+        near = [c for c in hand if max(abs(c[0] - own[0]), abs(c[1] - own[1])) <= 2]
+        for c in near:
+            line = [(row + f * (c[0] - row), col + f * (c[1] - col)) for f in (np.arange(16) + 0.5) / 16]
+            crossed = [(math.floor(r + 0.5), math.floor(k + 0.5)) for r, k in line]
+            if all(0 <= r < rows and 0 <= k < cols and mask[r, k] for r, k in crossed):
+                found[c] = distance[c]
     return found

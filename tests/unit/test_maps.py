@@ -257,3 +257,67 @@ def test_errors_name_the_cure():
 def test_bad_arguments_of_the_distances(call, message):
     with pytest.raises(UsageError, match=message):
         call(u_shape())
+
+
+def test_surface_distance_over_a_step_costs_its_height():
+    mask = np.ones((5, 20), bool)
+    depth = np.zeros((5, 20), np.float32)
+    depth[:, 10:] = 30.0
+    t = gmaps.geodesic_distance(mask, [[2, 2]], depth=depth)[0]
+    flat = gmaps.geodesic_distance(mask, [[2, 2]])[0]
+    assert flat[2, 17] == pytest.approx(15)
+    assert t[2, 9] == pytest.approx(7)
+    assert t[2, 17] == pytest.approx(7 + np.hypot(1, 30) + 7, rel=1e-5)
+
+
+@pytest.mark.parametrize("slope", [0.0, 0.7, 2.0])
+def test_surface_distance_on_a_tilted_plane_is_straight(slope):
+    rows, cols = np.mgrid[:40, :40].astype(np.float32)
+    source = np.array([[17.3, 22.6]])
+    t = gmaps.geodesic_distance(np.ones((40, 40), bool), source, depth=slope * cols * 2.0, spacing=2.0)[0]
+    straight = 2 * np.hypot(rows - 17.3, (cols - 22.6) * np.hypot(1, slope))
+    assert np.abs(t - straight).mean() < 0.02 * straight.mean()
+
+
+def test_surface_map_does_not_jump_from_a_finger_to_the_palm_behind():
+    # A finger 60 mm before the palm, bent over it: in the plane its tip lies on the palm.
+    shape = np.zeros((128, 128), bool)
+    shape[40:120, 20:108] = True
+    depth = np.where(shape, np.float32(0.25), np.float32(1))
+    depth[50:110, 60:68] = -0.25
+    at = px_to_mm(np.array([[14.0, 15.5]]), 32)
+    crop = Crop(depth, Cube((0, 0, 500), 120.0), at.astype(np.float32))
+    maps = gmaps.encode(crop, ("geodesic", "geodesic_surface"))
+    plane = (1 - maps["geodesic"][14, 20, 0]) * maps.scale["geodesic"][0]
+    surface = (1 - maps["geodesic_surface"][14, 20, 0]) * maps.scale["geodesic_surface"][0]
+    assert plane == pytest.approx(4.5 * 7.5, rel=1e-4)
+    assert surface > plane + 50
+
+
+def test_bridge_reaches_islands_and_changes_nothing_else():
+    mask = np.zeros((32, 32), bool)
+    mask[4:12, 4:12] = True
+    mask[4:12, 16:26] = True
+    joint = np.array([[7.0, 7.0]])
+    apart = gmaps.geodesic_distance(mask, joint)[0]
+    for slowness in (True, 3.0):
+        joined = gmaps.geodesic_distance(mask, joint, bridge=slowness)[0]
+        np.testing.assert_array_equal(joined[:, :14], apart[:, :14])
+        # Straight across: 4 cells on the island, 4 in the void at its cost, then hand again.
+        assert joined[7, 16] == pytest.approx(4 + 4 * float(slowness) + 1, rel=1e-3)
+        assert np.isfinite(joined[mask]).all()
+        assert np.isinf(joined[~mask]).all()
+    crop = flat_crop(upscale(mask), px_to_mm(joint, 32))
+    for kind in ("geodesic", "geodesic_surface"):
+        assert gmaps.encode(crop, kind)[kind][7, 20, 0] == 0
+        assert gmaps.encode(crop, kind, bridge=True)[kind][7, 20, 0] > 0.1
+
+
+def test_depth_and_bridge_are_the_sweeps():
+    mask = np.ones((4, 4), bool)
+    with pytest.raises(UsageError, match="knows neither depth nor bridges"):
+        gmaps.geodesic_distance(mask, [[0, 0]], solver="fmm", depth=np.zeros((4, 4)))
+    with pytest.raises(UsageError, match="finite on the mask"):
+        gmaps.geodesic_distance(mask, [[0, 0]], depth=np.full((4, 4), np.nan))
+    with pytest.raises(UsageError, match="slowness"):
+        gmaps.geodesic_distance(mask, [[0, 0]], bridge=-1)

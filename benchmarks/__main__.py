@@ -1,0 +1,21 @@
+"""`python -m benchmarks [NAME ...]`: run all benchmarks, or those named."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+NAMES = ("kernels", "build")
+
+
+def main() -> None:
+    names = sys.argv[1:] or NAMES
+    for name in names:
+        if name not in NAMES:
+            sys.exit(f"there is no benchmark called {name!r}; known: {', '.join(NAMES)}")
+    for name in names:
+        importlib.import_module(f"benchmarks.{name}").run()
+
+
+if __name__ == "__main__":
+    main()

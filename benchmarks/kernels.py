@@ -1,0 +1,104 @@
+"""The kernels on one core, against scikit-fmm, SciPy and OpenCV, on fresh random synthetic hands."""
+
+from __future__ import annotations
+
+import secrets
+
+import cv2
+import numpy as np
+import skfmm
+from numpy.typing import NDArray
+from scipy.ndimage import distance_transform_edt
+
+import gmaps
+from benchmarks.timing import Row, table, take_turns, write
+from gmaps.crop import CropParams, crop_dataset_frame
+from gmaps.frame import Crop
+from gmaps.maps import DEFAULT_MAPS, Scene
+from tests.reference import handmap
+
+SIZES = (32, 64, 128)
+
+
+def random_crops(n: int) -> list[Crop]:
+    """Crops of synthetic hands that nobody has seen before."""
+    seed = secrets.randbelow(2**31)
+    print(f"synthetic hands of seed {seed}")
+    data = gmaps.load_dataset("synthetic", frames=n, seed=seed)
+    return [crop_dataset_frame(data.read(i), data.info.depth_range, CropParams()) for i in range(n)]
+
+
+def _on_silhouette(crop: Crop, size: int) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
+    """Silhouette and joint cells, moved onto it: the only places where scikit-fmm can start."""
+    mask = Scene(crop, size).silhouette
+    hand = np.argwhere(mask)
+    cells = [hand[np.hypot(*(hand - p).T).argmin()] for p in crop.joints_px(size)]
+    return mask, np.array(cells)
+
+
+def _scikit_fmm(mask: NDArray[np.bool_], cells: NDArray[np.int64], order: int) -> list[NDArray[np.float64]]:
+    planes = []
+    for row, col in cells:
+        phi = np.ones(mask.shape)
+        phi[row, col] = 0
+        planes.append(skfmm.distance(np.ma.MaskedArray(phi, ~mask), dx=0.1, order=order))
+    return planes
+
+
+def _opencv(mask: NDArray[np.bool_]) -> NDArray[np.float32]:
+    image = mask.astype(np.uint8)
+    inside = cv2.distanceTransform(image, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    return inside - cv2.distanceTransform(1 - image, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+
+
+def run() -> list[Row]:
+    """Measure and print."""
+    cv2.setNumThreads(1)
+    crops = random_crops(24)
+    rows: list[Row] = []
+    for size in SIZES:
+        scenes = [_on_silhouette(c, size) for c in crops]
+        sums: dict[str, float] = {}
+        for mask, cells in scenes if size == 32 else scenes[:8]:
+            p = cells.astype(np.float64)
+            calls = {
+                "path": lambda m=mask, c=cells: handmap.geodesic_path(m, c),
+                "skfmm1": lambda m=mask, c=cells: _scikit_fmm(m, c, 1),
+                "skfmm2": lambda m=mask, c=cells: _scikit_fmm(m, c, 2),
+                "sweep1": lambda m=mask, c=p: gmaps.geodesic_distance(m, c),
+                "sweep2": lambda m=mask, c=p: gmaps.geodesic_distance(m, c, order=2),
+                "fmm1": lambda m=mask, c=p: gmaps.geodesic_distance(m, c, solver="fmm"),
+                "fmm2": lambda m=mask, c=p: gmaps.geodesic_distance(m, c, solver="fmm", order=2),
+                "edt": lambda m=mask: gmaps.signed_edt(m),
+                "scipy": lambda m=mask: distance_transform_edt(m) - distance_transform_edt(~m),
+                "cv2": lambda m=mask: _opencv(m),
+            }
+            for name, value in take_turns(calls, rounds=9 if size == 32 else 3).items():
+                sums[name] = sums.get(name, 0.0) + value / (len(scenes) if size == 32 else 8)
+        asked = size == 32
+        joints = len(crops[0].joints_mm)
+        what = f"{size} x {size}, {joints} joints"
+        rows += [
+            Row(f"geodesic, sweep order 1, {what}", sums["sweep1"], sums["path"], "reference path",
+                50 if asked else None, 100 if asked else None),
+            Row(f"geodesic, sweep order 2, {what}", sums["sweep2"], sums["path"], "reference path"),
+            Row(f"geodesic, fmm order 2 (bit-identical), {what}", sums["fmm2"], sums["path"], "reference path",
+                3 if asked else None, 5 if asked else None),
+            Row(f"geodesic, fmm order 1 (bit-identical), {what}", sums["fmm1"], sums["skfmm1"], "scikit-fmm order 1"),
+            Row(f"geodesic, fmm order 2 (bit-identical), {what}", sums["fmm2"], sums["skfmm2"], "scikit-fmm order 2"),
+            Row(f"signed EDT, {what}", sums["edt"], sums["scipy"], "SciPy, two transforms",
+                4 if asked else None, 6 if asked else None),
+            Row(f"signed EDT, {what}", sums["edt"], sums["cv2"], "OpenCV, two transforms"),
+        ]  # fmt: skip
+    crop = crops[0]
+    together = take_turns({name: lambda n=name: gmaps.encode(crop, (n,)) for name in DEFAULT_MAPS}, rounds=60)
+    alone = sum(together.values())
+    all_five = take_turns({"all": lambda: gmaps.encode(crop, DEFAULT_MAPS)}, rounds=60)["all"]
+    rows.append(Row("all five kinds of one frame, 32 x 32", all_five, alone, "the five one by one"))
+    print(table("Kernels, one core", rows))
+    print(f"written to {write('kernels', rows)}")
+    return rows
+
+
+if __name__ == "__main__":
+    run()
