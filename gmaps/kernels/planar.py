@@ -25,14 +25,21 @@ def heatmap(joints_px, sigma, out):
     out : (H, H, J) float32
     """
     size, _, joints = out.shape
-    down = np.empty((size, joints), np.float32)
-    across = np.empty((size, joints), np.float32)
-    for i in range(size):
-        for j in range(joints):
-            dr = (i - joints_px[j, 0]) / sigma
-            dc = (i - joints_px[j, 1]) / sigma
-            down[i, j] = math.exp(-0.5 * dr * dr)
-            across[i, j] = math.exp(-0.5 * dc * dc)
+    down = np.zeros((size, joints), np.float32)
+    across = np.zeros((size, joints), np.float32)
+    for j in range(joints):
+        for axis in range(2):
+            at = joints_px[j, axis]
+            # Further than eight sigma a value is below 1e-13: as good as 0, and exp is what costs here.
+            low = max(math.ceil(at - 8 * sigma), 0)
+            high = min(math.floor(at + 8 * sigma), size - 1)
+            for i in range(low, high + 1):
+                d = (i - at) / sigma
+                value = np.float32(math.exp(-0.5 * d * d))
+                if axis == 0:
+                    down[i, j] = value
+                else:
+                    across[i, j] = value
     for r in range(size):
         for c in range(size):
             for j in range(joints):

@@ -213,8 +213,8 @@ def march(mask, depth, joints_px, spacing, slowness):
     """Distance along the surface from every joint to every hand cell.
 
     A joint on the silhouette starts on the surface, at its sub-pixel position, from the cells within `REACH` of it
-    that the largest disc of hand around it holds, at their straight distances in space. Any other joint starts as in
-    `find_starts`, at distances in the plane, since nothing is known of the depth there.
+    that it sees and that rise no more than they are away, at their straight distances in space. Any other joint
+    starts as in `find_starts`, at distances in the plane, since nothing is known of the depth there.
 
     Parameters
     ----------
@@ -244,13 +244,17 @@ def march(mask, depth, joints_px, spacing, slowness):
         col = min(max(joints_px[j, 1], -0.5), cols - 0.5)
         if ptr[j] == ptr[j + 1]:
             continue
-        on_hand = mask[min(math.floor(row + 0.5), rows - 1), min(math.floor(col + 0.5), cols - 1)]
-        # The surface's depth at the joint, from the cells around it, nearer ones counting more.
+        r0 = min(math.floor(row + 0.5), rows - 1)
+        c0 = min(math.floor(col + 0.5), cols - 1)
+        on_hand = mask[r0, c0]
+        # The surface's depth at the joint, from those cells around it that lie on its own cell's sheet.
         total = 0.0
         z = 0.0
         for k in range(ptr[j], ptr[j + 1]):
             r = start_cell[k] // cols
             c = start_cell[k] % cols
+            if abs(depth[r, c] - depth[r0, c0]) > 2 * spacing:
+                continue
             weight = max(1 - abs(r - row), 0.0) * max(1 - abs(c - col), 0.0)
             total += weight
             z += weight * depth[r, c]
@@ -259,9 +263,11 @@ def march(mask, depth, joints_px, spacing, slowness):
             c = start_cell[k] % cols
             d = start_value[k] * spacing
             if on_hand:
-                if start_value[k] > REACH and (abs(r - row) >= 1 or abs(c - col) >= 1):
+                rise = abs(depth[r, c] - z / total)
+                # Beyond a slope of one, the straight line may cut through a step: leave that to the march.
+                if (start_value[k] > REACH or rise > d) and not (r == r0 and c == c0):
                     continue
-                d = math.sqrt(d * d + (depth[r, c] - z / total) ** 2)
+                d = math.sqrt(d * d + rise * rise)
             t[number[start_cell[k]], j] = d
     solve(t, row_ptr, fan_ptr, fan, shapes)
     if slowness > 0:

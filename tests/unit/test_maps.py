@@ -276,7 +276,7 @@ def test_surface_distance_on_a_tilted_plane_is_straight(slope):
     source = np.array([[17.3, 22.6]])
     t = gmaps.geodesic_distance(np.ones((40, 40), bool), source, depth=slope * cols * 2.0, spacing=2.0)[0]
     straight = 2 * np.hypot(rows - 17.3, (cols - 22.6) * np.hypot(1, slope))
-    assert np.abs(t - straight).mean() < 0.02 * straight.mean()
+    assert np.abs(t - straight).mean() < 0.025 * straight.mean()
 
 
 def test_surface_map_does_not_jump_from_a_finger_to_the_palm_behind():
