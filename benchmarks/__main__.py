@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 
-NAMES = ("kernels", "build")
+NAMES = ("kernels", "build", "fidelity")
 
 
 def main() -> None:

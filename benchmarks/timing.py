@@ -32,15 +32,24 @@ class Row:
 
 
 def take_turns(calls: Mapping[str, Callable[[], Any]], rounds: int = 30) -> dict[str, float]:
-    """Median seconds of each call, run in turns after one warm-up each."""
-    for call in calls.values():
+    """Median seconds of each call, run in turns after one warm-up each.
+
+    A turn lasts at least a millisecond: a call of some microseconds is repeated, or it would be charged for caches
+    that the slower peer before it has emptied.
+    """
+    repeats: dict[str, int] = {}
+    for name, call in calls.items():
         call()
+        start = time.perf_counter()
+        call()
+        repeats[name] = max(1, round(1e-3 / (time.perf_counter() - start)))
     seconds: dict[str, list[float]] = {name: [] for name in calls}
     for _ in range(rounds):
         for name, call in calls.items():
             start = time.perf_counter()
-            call()
-            seconds[name].append(time.perf_counter() - start)
+            for _ in range(repeats[name]):
+                call()
+            seconds[name].append((time.perf_counter() - start) / repeats[name])
     return {name: statistics.median(values) for name, values in seconds.items()}
 
 
