@@ -21,13 +21,22 @@ def _touches(row, col, r, c, radius):
 
 @nb.njit(nogil=True, cache=True, error_model="numpy")
 def _sees(mask, row, col, r, c):
-    """Whether the straight line from (row, col) to the centre of cell (r, c) runs over hand, at 16 points of it."""
-    for k in range(16):
-        f = (k + 0.5) / 16
+    """Whether the straight line from (row, col) to the centre of cell (r, c) runs over hand, at 16 points of it.
+
+    It may pass between two cells that meet at a corner only where one of the two beside that corner is hand.
+    """
+    r_last = math.floor(row + 0.5)
+    c_last = math.floor(col + 0.5)
+    for k in range(17):
+        f = min((k + 0.5) / 16, 1.0)
         rr = math.floor(row + f * (r - row) + 0.5)
         cc = math.floor(col + f * (c - col) + 0.5)
         if rr < 0 or cc < 0 or rr >= mask.shape[0] or cc >= mask.shape[1] or not mask[rr, cc]:
             return False
+        if rr != r_last and cc != c_last and not (mask[rr, c_last] or mask[r_last, cc]):
+            return False
+        r_last = rr
+        c_last = cc
     return True
 
 

@@ -87,8 +87,12 @@ def starts(mask: np.ndarray, row: float, col: float, inscribed: bool) -> dict[tu
         found |= {c: d for c, d in distance.items() if d <= radius}
         near = [c for c in hand if max(abs(c[0] - own[0]), abs(c[1] - own[1])) <= 2]
         for c in near:
-            line = [(row + f * (c[0] - row), col + f * (c[1] - col)) for f in (np.arange(16) + 0.5) / 16]
-            crossed = [(math.floor(r + 0.5), math.floor(k + 0.5)) for r, k in line]
-            if all(0 <= r < rows and 0 <= k < cols and mask[r, k] for r, k in crossed):
+            line = [(row + f * (c[0] - row), col + f * (c[1] - col)) for f in [*(np.arange(16) + 0.5) / 16, 1.0]]
+            crossed = [own] + [(math.floor(r + 0.5), math.floor(k + 0.5)) for r, k in line]
+            on_hand = all(0 <= r < rows and 0 <= k < cols and mask[r, k] for r, k in crossed)
+            if on_hand and all(
+                a[0] == b[0] or a[1] == b[1] or mask[a[0], b[1]] or mask[b[0], a[1]]
+                for a, b in itertools.pairwise(crossed)
+            ):
                 found[c] = distance[c]
     return found
