@@ -25,8 +25,8 @@ def _sees(mask, row, col, r, c):
 
     It may pass between two cells that meet at a corner only where one of the two beside that corner is hand.
     """
-    r_last = math.floor(row + 0.5)
-    c_last = math.floor(col + 0.5)
+    r_last = min(math.floor(row + 0.5), mask.shape[0] - 1)
+    c_last = min(math.floor(col + 0.5), mask.shape[1] - 1)
     for k in range(17):
         f = min((k + 0.5) / 16, 1.0)
         rr = math.floor(row + f * (r - row) + 0.5)
