@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from importlib.metadata import entry_points
 from typing import Any, Literal
 
@@ -219,6 +219,12 @@ class MapParams:
     def to_dict(self) -> dict[str, Any]:
         """JSON values."""
         return {**asdict(self), "maps": list(self.maps)}
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> MapParams:
+        """The inverse of `to_dict`; a store's attributes hold more than that, which is left out."""
+        known = {f.name: values[f.name] for f in fields(cls) if f.name in values}
+        return cls(**{**known, "maps": tuple(known["maps"])})
 
 
 _REGISTRY: dict[str, MapKind] = {}
