@@ -65,11 +65,11 @@ class Hand:
         inside = np.flatnonzero((weights > 1e-3).all(axis=1))
         return (int(inside[0]), weights[inside[0]]) if len(inside) else None
 
-    def exact(self, joint: NDArray[np.float64], flat: bool) -> NDArray[np.float64] | None:
-        """Exact distances at the cells, mm; inf where the mesh does not lead. None when the joint is off the mesh."""
+    def exact(self, joint: NDArray[np.float64], flat: bool) -> NDArray[np.float64]:
+        """Exact distances at the cells, mm; inf where the mesh does not lead, or the joint is off the mesh."""
         found = self.locate(joint)
         if found is None:
-            return None
+            return np.full(len(self.points), np.inf)
         triangle, weights = found
         points = self.points.copy()
         if flat:

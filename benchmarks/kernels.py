@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 import cv2
 import numpy as np
 import skfmm
 from numpy.typing import NDArray
-from scipy.ndimage import distance_transform_edt
 
 import gmaps
 from benchmarks.timing import Row, table, take_turns, write
@@ -61,17 +63,17 @@ def run() -> list[Row]:
         sums: dict[str, float] = {}
         for mask, cells in scenes if size == 32 else scenes[:8]:
             p = cells.astype(np.float64)
-            calls = {
-                "path": lambda m=mask, c=cells: handmap.geodesic_path(m, c),
-                "skfmm1": lambda m=mask, c=cells: _scikit_fmm(m, c, 1),
-                "skfmm2": lambda m=mask, c=cells: _scikit_fmm(m, c, 2),
-                "sweep1": lambda m=mask, c=p: gmaps.geodesic_distance(m, c),
-                "sweep2": lambda m=mask, c=p: gmaps.geodesic_distance(m, c, order=2),
-                "fmm1": lambda m=mask, c=p: gmaps.geodesic_distance(m, c, solver="fmm"),
-                "fmm2": lambda m=mask, c=p: gmaps.geodesic_distance(m, c, solver="fmm", order=2),
-                "edt": lambda m=mask: gmaps.signed_edt(m),
-                "scipy": lambda m=mask: distance_transform_edt(m) - distance_transform_edt(~m),
-                "cv2": lambda m=mask: _opencv(m),
+            calls: dict[str, Callable[[], Any]] = {
+                "path": partial(handmap.geodesic_path, mask, cells),
+                "skfmm1": partial(_scikit_fmm, mask, cells, 1),
+                "skfmm2": partial(_scikit_fmm, mask, cells, 2),
+                "sweep1": partial(gmaps.geodesic_distance, mask, p),
+                "sweep2": partial(gmaps.geodesic_distance, mask, p, order=2),
+                "fmm1": partial(gmaps.geodesic_distance, mask, p, solver="fmm"),
+                "fmm2": partial(gmaps.geodesic_distance, mask, p, solver="fmm", order=2),
+                "edt": partial(gmaps.signed_edt, mask),
+                "scipy": partial(handmap.signed_edt, mask),
+                "cv2": partial(_opencv, mask),
             }
             for name, value in take_turns(calls, rounds=9 if size == 32 else 3).items():
                 sums[name] = sums.get(name, 0.0) + value / (len(scenes) if size == 32 else 8)
@@ -91,9 +93,9 @@ def run() -> list[Row]:
             Row(f"signed EDT, {what}", sums["edt"], sums["cv2"], "OpenCV, two transforms"),
         ]  # fmt: skip
     crop = crops[0]
-    together = take_turns({name: lambda n=name: gmaps.encode(crop, (n,)) for name in DEFAULT_MAPS}, rounds=60)
+    together = take_turns({name: partial(gmaps.encode, crop, (name,)) for name in DEFAULT_MAPS}, rounds=60)
     alone = sum(together.values())
-    all_five = take_turns({"all": lambda: gmaps.encode(crop, DEFAULT_MAPS)}, rounds=60)["all"]
+    all_five = take_turns({"all": partial(gmaps.encode, crop, DEFAULT_MAPS)}, rounds=60)["all"]
     rows.append(Row("all five kinds of one frame, 32 x 32", all_five, alone, "the five one by one"))
     print(table("Kernels, one core", rows))
     print(f"written to {write('kernels', rows)}")

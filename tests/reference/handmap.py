@@ -63,7 +63,7 @@ def geodesic(image: np.ndarray, cells: np.ndarray) -> np.ndarray:
 
 def signed_edt(image: np.ndarray) -> np.ndarray:
     """Two transforms, as SciPy's users write it; cells."""
-    hand = image > 1e-4
+    hand = image >= 1e-4
     return distance_transform_edt(hand) - distance_transform_edt(~hand)
 
 

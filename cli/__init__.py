@@ -1,0 +1,64 @@
+"""The command line: click commands without logic. Each command's module loads when it is called."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+import click
+
+#: Command -> its one-line help, so that `gmaps --help` loads none of them.
+_COMMANDS = {
+    "datasets": "What data sets are known, where to get them, and whether a tree is complete.",
+    "maps": "What guidance maps are known.",
+    "build": "Build a store of crops and guidance maps from a data set.",
+    "inspect": "Look into a store, or at one sample of it.",
+    "verify": "Check a store: every checksum, and a sample of rows computed anew.",
+    "doctor": "Versions, cores, memory, caches.",
+}
+
+
+class _LazyGroup(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        module = importlib.import_module(f".{cmd_name}", __package__)
+        command: click.Command = getattr(module, cmd_name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(_COMMANDS.items()))
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[Any, Any, list[str]]:
+        if args and args[0] not in _COMMANDS and not args[0].startswith("-"):
+            from gmaps.errors import unknown_name
+
+            raise click.UsageError(str(unknown_name("command", args[0], _COMMANDS)))
+        return super().resolve_command(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        from gmaps.errors import GmapsError
+
+        try:
+            return super().invoke(ctx)
+        except GmapsError as error:
+            click.echo(f"gmaps: {error}", err=True)
+            ctx.exit(error.exit_code)
+        except KeyboardInterrupt as stop:
+            click.echo(f"\ngmaps: {stop or 'stopped'}", err=True)
+            ctx.exit(130)
+
+
+@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="guidance-maps", prog_name="gmaps")
+def main() -> None:
+    """Dense guidance maps for depth-based hand-pose networks.
+
+    \b
+    gmaps build --dataset msra --workers 32     a store of crops and maps
+    gmaps inspect sample 42                     one sample, as numbers and as a picture
+    """

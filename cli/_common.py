@@ -1,0 +1,66 @@
+"""What several commands share: output, and finding the store that is meant."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from gmaps.errors import StoreError
+
+#: `--json`, on every command that prints results.
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for machines.")
+
+
+def store_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """`--store S`."""
+    return click.option(
+        "--store",
+        metavar="S",
+        help="The store; by default $GMAPS_STORE, or the only .zarr here.",
+    )(command)
+
+
+def find_store(given: str | None) -> Path:
+    """The store that is meant: as given, `$GMAPS_STORE`, or the only one in this directory.
+
+    Raises
+    ------
+    StoreError
+        None or several are here; the message lists them.
+    """
+    named = given or os.environ.get("GMAPS_STORE")
+    if named:
+        return Path(named)
+    here = sorted(p for p in Path().glob("*.zarr") if p.is_dir())
+    if len(here) == 1:
+        return here[0]
+    if here:
+        raise StoreError(f"which store? There are {', '.join(map(str, here))}: say --store, or set GMAPS_STORE")
+    unfinished = sorted(Path().glob("*.zarr.partial"))
+    if unfinished:
+        raise StoreError(
+            f"there is no finished store here, only {', '.join(map(str, unfinished))}: "
+            "run the same `gmaps build` command again to go on"
+        )
+    raise StoreError("there is no store here: say --store, set GMAPS_STORE, or make one with `gmaps build`")
+
+
+def print_json(values: Any) -> None:
+    """One JSON document on stdout."""
+    click.echo(json.dumps(values, indent=2, default=str))
+
+
+def print_table(rows: Sequence[Sequence[object]], header: Sequence[str] = (), right: Sequence[int] = ()) -> None:
+    """Columns as wide as their longest entry; those in `right` are numbers."""
+    lines = [[str(c) for c in row] for row in ([header, *rows] if header else rows)]
+    if not lines:
+        return
+    widths = [max(len(line[k]) for line in lines) for k in range(len(lines[0]))]
+    for line in lines:
+        cells = [c.rjust(w) if k in right else c.ljust(w) for k, (c, w) in enumerate(zip(line, widths, strict=True))]
+        click.echo("  ".join(cells).rstrip())

@@ -1,0 +1,172 @@
+"""`gmaps inspect store` and `gmaps inspect sample N`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+import numpy as np
+
+from ._common import find_store, json_option, print_json, print_table, store_option
+
+if TYPE_CHECKING:
+    from gmaps.skeleton import Skeleton
+    from gmaps.store import Sample
+
+
+@click.group()
+def inspect() -> None:
+    """Look into a store, or at one sample of it."""
+
+
+@inspect.command()
+@store_option
+@json_option
+def store(store: str | None, as_json: bool) -> None:
+    """Rows, arrays, sizes, parameters and rejected frames of a store."""
+    from gmaps.pipeline.progress import format_bytes
+    from gmaps.store import open_store
+
+    opened = open_store(find_store(store))
+    spec = opened.spec
+    if as_json:
+        print_json(spec.to_dict())
+        return
+    a = spec.attributes
+    crop, maps = a["crop"], a["maps"]
+    skeleton = opened.skeleton
+    stored = sum(i.stored_bytes for i in spec.arrays.values())
+    raw = sum(i.raw_bytes for i in spec.arrays.values())
+    each = stored / max(spec.rows, 1)
+    facts: list[tuple[str, Any]] = [
+        ("store", spec.path),
+        ("samples", f"{spec.rows:,}, {spec.rows - len(spec.rejects):,} of them valid"),
+        ("size", f"{format_bytes(stored)}, {format_bytes(each)} a sample, raw/disk {raw / stored:.1f}"),
+        ("data set", a["dataset"]["name"]),
+        ("skeleton", f"{skeleton.name}, {len(skeleton)} joints"),
+        ("crop", ", ".join(f"{k} {v}" for k, v in crop.items())),
+        ("maps", ", ".join(f"{k} {v}" for k, v in maps.items() if k != "maps")),
+        ("joints outside", f"in {a['counts']['joints_outside']:,} frames a joint lies outside the cube"),
+        ("fingerprint", a["fingerprint"]),
+    ]
+    print_table(facts)
+    click.echo()
+    rows = [
+        (i.name, "x".join(map(str, i.shape)), i.dtype, i.codec, format_bytes(i.stored_bytes), f"{i.ratio:.1f}")
+        for i in spec.arrays.values()
+    ]
+    print_table(rows, ("array", "shape", "type", "codec", "on disk", "raw/disk"), right=(4, 5))
+    if spec.rejects:
+        click.echo(f"\n{len(spec.rejects):,} frames rejected")
+        print_table([(f"  row {r['row']}", r["name"], r["reason"]) for r in spec.rejects[:20]])
+        if len(spec.rejects) > 20:
+            click.echo(f"  ... and {len(spec.rejects) - 20:,} more in rejects.json")
+
+
+def _joint_number(skeleton: Skeleton, joint: str | None) -> int | None:
+    """A joint by number or name."""
+    from gmaps.errors import UsageError, unknown_name
+
+    if joint is None:
+        return None
+    if joint.lstrip("-").isdigit():
+        number = int(joint)
+        if not 0 <= number < len(skeleton):
+            raise UsageError(f"{skeleton.name} has joints 0 to {len(skeleton) - 1}, there is no joint {number}")
+        return number
+    if joint not in skeleton.joints:
+        raise unknown_name(f"joint of {skeleton.name}", joint, skeleton.joints)
+    return skeleton.joints.index(joint)
+
+
+def _summary(sample: Sample, skeleton: Skeleton, joint: int | None) -> dict[str, Any]:
+    """A sample as plain values."""
+    if sample.cube is None:
+        return {"row": sample.index, "frame": sample.frame, "valid": False}
+    chosen = range(len(skeleton)) if joint is None else [joint]
+    inside = sample.crop.inside()
+    maps = {}
+    for name, values in sample.maps.items():
+        shown = values if joint is None or values.shape[-1] != len(skeleton) else values[..., joint]
+        maps[name] = {
+            "shape": list(values.shape), "min": float(shown.min()), "mean": float(shown.mean()),
+            "max": float(shown.max()),
+        }  # fmt: skip
+        if name in sample.scale:
+            maps[name]["scale_mm"] = [float(sample.scale[name][j]) for j in chosen]
+    return {
+        "row": sample.index,
+        "frame": sample.frame,
+        "valid": True,
+        "subject": sample.subject,
+        "sequence": sample.sequence,
+        "cube_mm": [float(v) for v in sample.cube.to_array()],
+        "hand_pixels": int(sample.crop.mask.sum()),
+        "depth_mm": [
+            float(v) * sample.cube.half_side + sample.cube.center[2]
+            for v in (sample.depth[sample.crop.mask].min(), sample.depth[sample.crop.mask].max())
+        ],
+        "joints_mm": {skeleton.joints[j]: [float(v) for v in sample.joints[j]] for j in chosen},
+        "joints_outside": [skeleton.joints[j] for j in np.flatnonzero(~inside)],
+        "maps": maps,
+    }
+
+
+@inspect.command()
+@click.argument("row", type=int)
+@store_option
+@click.option("--joint", metavar="N", help="Show one joint only: its number or name.")
+@click.option("--save", metavar="P.png", type=click.Path(dir_okay=False), help="Draw the sample.")
+@json_option
+def sample(row: int, store: str | None, joint: str | None, save: str | None, as_json: bool) -> None:
+    """One sample: its cube, joints and maps, as text and, with --save, as a picture."""
+    from gmaps.errors import UsageError
+    from gmaps.store import open_store
+
+    opened = open_store(find_store(store))
+    try:
+        found = opened[row]
+    except IndexError as error:
+        raise UsageError(str(error)) from None
+    skeleton = opened.skeleton
+    number = _joint_number(skeleton, joint)
+    values = _summary(found, skeleton, number)
+    if as_json:
+        print_json(values)
+    else:
+        _print_summary(values)
+    if not values["valid"]:
+        reasons = [r["reason"] for r in opened.rejects if r["row"] == found.index]
+        click.echo(f"This frame was rejected: {'; '.join(reasons)}", err=True)
+        return
+    if save:
+        from gmaps.viz import sample_figure, save_figure
+
+        save_figure(sample_figure(found, skeleton, joint=number), save)
+        click.echo(f"drawn to {save}", err=as_json)
+
+
+def _print_summary(v: dict[str, Any]) -> None:
+    click.echo(f"row {v['row']}, frame {v['frame']}" + ("" if v["valid"] else ": rejected"))
+    if not v["valid"]:
+        return
+    x, y, z, h = v["cube_mm"]
+    near, far = v["depth_mm"]
+    print_table(
+        [
+            ("cube", f"centre ({x:.1f}, {y:.1f}, {z:.1f}) mm, half side {h:g} mm"),
+            ("hand", f"{v['hand_pixels']:,} pixels, {near:.1f} to {far:.1f} mm away"),
+            ("outside", ", ".join(v["joints_outside"]) or "no joint lies outside the cube"),
+        ]
+    )
+    click.echo()
+    rows = [(n, *(f"{c:.1f}" for c in xyz)) for n, xyz in v["joints_mm"].items()]
+    print_table(rows, ("joint", "x mm", "y mm", "z mm"), right=(1, 2, 3))
+    click.echo()
+    rows = []
+    for name, m in v["maps"].items():
+        scale = m.get("scale_mm")
+        span = "" if not scale else f"{min(scale):.0f} to {max(scale):.0f}" if len(scale) > 1 else f"{scale[0]:.0f}"
+        numbers = (f"{m[k]:.3f}" for k in ("min", "mean", "max"))
+        rows.append((name, "x".join(map(str, m["shape"])), *numbers, span))
+    print_table(rows, ("map", "shape", "min", "mean", "max", "1 is, mm"), right=(2, 3, 4, 5))

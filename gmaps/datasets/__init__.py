@@ -1,0 +1,124 @@
+"""Data sets by name: one reader a file, all on the protocol of `gmaps.datasets.base`.
+
+A reader is a module with `INFO` (a `DatasetInfo`), `load(root, *, split, **options)` and `check(root)`. Other
+distributions add theirs through the entry-point group "gmaps.datasets", name -> module. Modules are imported
+when they are asked for.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+from importlib.metadata import EntryPoint, entry_points
+from types import ModuleType
+from typing import Any
+
+from gmaps.datasets.base import Check, DataSet, DatasetInfo, Index, Split, require_root
+from gmaps.errors import DatasetError, UsageError, unknown_name
+
+__all__ = [
+    "Check", "DataSet", "DatasetInfo", "Index", "Split",
+    "check_dataset", "dataset_info", "list_datasets", "load_dataset",
+]  # fmt: skip
+
+ENTRY_POINTS = "gmaps.datasets"
+_BUILT_IN = {name: f"gmaps.datasets.{name}" for name in ("msra", "nyu", "synthetic")}
+
+
+def _plugins() -> dict[str, EntryPoint]:
+    return {e.name: e for e in entry_points(group=ENTRY_POINTS) if e.name not in _BUILT_IN}
+
+
+def _module(name: str) -> ModuleType:
+    if name in _BUILT_IN:
+        return importlib.import_module(_BUILT_IN[name])
+    plugins = _plugins()
+    if name not in plugins:
+        raise unknown_name("data set", name, [*_BUILT_IN, *plugins])
+    try:
+        module = plugins[name].load()
+    except Exception as error:  # whatever another distribution's import raises
+        raise DatasetError(
+            f"data set {name!r}, added by {plugins[name].value}, does not import: {error!r}; "
+            "update or remove the distribution that adds it"
+        ) from error
+    lacks = [what for what in ("INFO", "load", "check") if not hasattr(module, what)]
+    if lacks:
+        raise DatasetError(f"data set {name!r}, added by {plugins[name].value}, lacks {', '.join(lacks)}")
+    return module
+
+
+def list_datasets() -> tuple[str, ...]:
+    """Names of all data sets, those of other distributions included, in alphabetical order."""
+    return tuple(sorted([*_BUILT_IN, *_plugins()]))
+
+
+def dataset_info(name: str) -> DatasetInfo:
+    """Where a data set comes from, the tree it must have, its defaults and options.
+
+    Raises
+    ------
+    UnknownNameError
+        With the nearest name.
+    """
+    return _module(name).INFO
+
+
+def load_dataset(
+    name: str, root: str | os.PathLike[str] | None = None, *, split: Split = "all", **options: Any
+) -> DataSet:
+    """A reader of one data set.
+
+    Parameters
+    ----------
+    name
+        One of `list_datasets()`.
+    root
+        The directory that holds it; by default `$GMAPS_DATA/<name>`. Not for data sets that make their own frames.
+    split
+        "train", "test" or "all".
+    **options
+        What `dataset_info(name).options` names.
+
+    Raises
+    ------
+    UnknownNameError
+        No such data set, split or option; with the nearest name.
+    DatasetError
+        No root, or a root that is no directory.
+    """
+    module = _module(name)
+    info: DatasetInfo = module.INFO
+    if split not in info.splits:
+        raise unknown_name(f"split of {name}", split, info.splits)
+    for key in options:
+        if key not in info.options:
+            if not info.options:
+                raise UsageError(f"{name} has no options, got {key}={options[key]!r}")
+            raise unknown_name(f"option of {name}", key, info.options)
+    return module.load(_root(info, root), split=split, **options)
+
+
+def check_dataset(name: str, root: str | os.PathLike[str] | None = None) -> list[Check]:
+    """Compare a tree on disk with what the data set promises, from names, sizes and headers.
+
+    Parameters
+    ----------
+    name, root
+        As in `load_dataset`.
+
+    Returns
+    -------
+    list of Check
+        One a folder or file, those in order included.
+    """
+    module = _module(name)
+    return module.check(_root(module.INFO, root))
+
+
+def _root(info: DatasetInfo, root: str | os.PathLike[str] | None) -> os.PathLike[str] | None:
+    if info.needs_root:
+        return require_root(root, info.name)
+    if root is not None:
+        raise UsageError(f"{info.name} makes its own frames and reads nothing from {root}: leave the root away")
+    return None

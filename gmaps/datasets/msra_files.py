@@ -1,0 +1,129 @@
+"""Bytes of MSRA's two kinds of file: a depth frame in its box, and a gesture's joints.
+
+They take bytes and give arrays, so that any bytes at all can be tried on them.
+"""
+
+from __future__ import annotations
+
+import struct
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gmaps.camera import Camera
+from gmaps.datasets.reader import FARTHEST_MM
+from gmaps.errors import DatasetError, FrameError
+
+CAMERA = Camera(241.42, 241.42, 160.0, 120.0, 320, 240)
+#: img_width, img_height, left, top, right, bottom; then (right - left) x (bottom - top) float32, row by row.
+HEADER = struct.Struct("<6I")
+#: Size of a frame of the set of 2014: no header, the whole image.
+WHOLE = 4 * CAMERA.width * CAMERA.height
+
+
+def parse_depth(data: bytes, name: str) -> NDArray[np.float32]:
+    """The depth image in a `_depth.bin`.
+
+    Parameters
+    ----------
+    data
+        The file's bytes.
+    name
+        What messages call it.
+
+    Returns
+    -------
+    (240, 320) float32
+        mm, 0 outside the file's box and wherever there is no data.
+
+    Raises
+    ------
+    FrameError
+        Truncated, a header that cannot be or disagrees with the size, values that are no depths.
+    """
+    if len(data) == WHOLE:  # the set of 2014; no box of the image's factors gives this size with a header
+        left, top, right, bottom = 0, 0, CAMERA.width, CAMERA.height
+        values = np.frombuffer(data, "<f4")
+    else:
+        left, top, right, bottom = parse_header(data[: HEADER.size], len(data), name)
+        values = np.frombuffer(data, "<f4", offset=HEADER.size)
+    with np.errstate(invalid="ignore"):  # signalling NaNs
+        low, high = values.min(), values.max()
+    if not (low >= 0 and high < FARTHEST_MM):  # also when NaN
+        raise FrameError(f"{name}: depths from {low} to {high} mm, not all of 0 or more; restore it from the archive")
+    depth = np.zeros((CAMERA.height, CAMERA.width), np.float32)
+    depth[top:bottom, left:right] = values.reshape(bottom - top, right - left)
+    return depth
+
+
+def parse_header(head: bytes, file_size: int, name: str) -> tuple[int, int, int, int]:
+    """left, top, right, bottom of the box: half open, within the image, and as large as the file says."""
+    if len(head) < HEADER.size:
+        raise FrameError(f"{name}: {file_size} bytes, shorter than its header of {HEADER.size}; restore it")
+    width, height, left, top, right, bottom = HEADER.unpack(head)
+    if (width, height) != (CAMERA.width, CAMERA.height):
+        raise FrameError(
+            f"{name}: its header says {width} x {height} pixels, not {CAMERA.width} x {CAMERA.height}; "
+            "it is no MSRA frame, or damaged: restore it from the archive"
+        )
+    if not (left < right <= width and top < bottom <= height):
+        raise FrameError(
+            f"{name}: its header's box, columns {left} to {right} and rows {top} to {bottom}, is empty or outside "
+            f"{width} x {height}; restore it from the archive"
+        )
+    need = HEADER.size + 4 * (right - left) * (bottom - top)
+    if file_size != need:
+        kind = "truncated" if file_size < need else "too long"
+        raise FrameError(f"{name}: {kind}, {file_size:,} bytes where its header asks for {need:,}; restore it")
+    return left, top, right, bottom
+
+
+def parse_joints(data: bytes, name: str) -> tuple[NDArray[np.float32], dict[int, str]]:
+    """The labels of one gesture.
+
+    Parameters
+    ----------
+    data
+        The bytes of a `joint.txt`: a line with N, then N lines of 63 numbers.
+    name
+        What messages call it.
+
+    Returns
+    -------
+    joints : (N, 21, 3) float32
+        mm, camera axes; NaN in rows that cannot be read.
+    faults : dict
+        Row -> what is wrong with it. One bad line costs one frame, not a build.
+
+    Raises
+    ------
+    DatasetError
+        No count, another number of lines than it says, or not one good line.
+    """
+    lines = data.rstrip().splitlines()
+    try:
+        count = int(lines[0]) if lines else -1
+    except ValueError:
+        count = -1
+    if count < 0:
+        start = lines[0][:40] if lines else b""
+        raise DatasetError(f"{name}: its first line must be the number of frames, not {start!r}; restore it")
+    if len(lines) - 1 != count:
+        raise DatasetError(
+            f"{name}: its first line promises {count} frames, {len(lines) - 1} lines follow; restore it"
+        )
+    rows = np.full((count, 63), np.nan)
+    faults: dict[int, str] = {}
+    for i, line in enumerate(lines[1:]):
+        words = line.split()
+        if len(words) != 63:
+            faults[i] = f"{name}, line {i + 2}: {len(words)} numbers, not 63"
+            continue
+        try:
+            rows[i] = [float(w) for w in words]
+        except ValueError as error:
+            faults[i] = f"{name}, line {i + 2}: {error}"
+    if count and len(faults) == count:
+        raise DatasetError(f"{faults[0]}; so is every line: this is no joint.txt of MSRA; restore it")
+    rows[~(np.abs(rows) < FARTHEST_MM)] = np.nan  # check_joints tells when the frame is read
+    return (rows.reshape(-1, 21, 3) * [1.0, -1.0, -1.0]).astype(np.float32), faults

@@ -1,0 +1,168 @@
+"""What the readers share: their place, their index made once, their spec, and small safe steps of file reading."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gmaps.camera import Camera
+from gmaps.datasets.base import DatasetInfo, Index, Split
+from gmaps.errors import DatasetError, FrameError, UsageError
+from gmaps.skeleton import Skeleton
+
+#: A joint farther away than this (mm) is no joint of a hand before a depth camera.
+FARTHEST_MM = 1e5
+
+
+class Reader:
+    """Base of the built-in data sets: a subclass says `_make_index`, `read` and `fingerprint`.
+
+    Its public attributes remake it; underscored ones are what was read from disk, and stay behind in a pickle.
+
+    Parameters
+    ----------
+    root
+        The data set's directory; None where it needs none.
+    split
+        "train", "test" or "all".
+    options
+        The rest of the spec, as JSON values.
+    """
+
+    info: DatasetInfo
+    skeleton: Skeleton
+    camera: Camera
+
+    def __init__(self, root: Path | None, split: Split, options: dict[str, Any]) -> None:
+        self.root = None if root is None else root.absolute()
+        self.split = split
+        self.options = options
+
+    def __len__(self) -> int:
+        return len(self._index)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {k: v for k, v in vars(self).items() if not k.startswith("_")}
+
+    def index(self) -> Index:
+        """All frames of the split, without reading a pixel; made at the first call."""
+        return self._index
+
+    @cached_property
+    def _index(self) -> Index:
+        return self._make_index()
+
+    def _make_index(self) -> Index:
+        raise NotImplementedError
+
+    def spec(self) -> dict[str, Any]:
+        """JSON values from which `load_dataset(**spec)` makes an equal data set."""
+        root = {} if self.root is None else {"root": str(self.root)}
+        return {"name": self.info.name, **root, "split": self.split, **self.options}
+
+    def position(self, i: int) -> int:
+        """i, when it is a position of the index.
+
+        Raises
+        ------
+        UsageError
+            When it is not: negative positions do not count from the end.
+        """
+        if not 0 <= i < len(self):
+            raise UsageError(f"{self.info.name} ({self.split}) has frames 0 to {len(self) - 1}, not {i}")
+        return int(i)
+
+
+def read_bytes(path: Path, name: str, limit: int) -> bytes:
+    """A whole small file.
+
+    Parameters
+    ----------
+    path, name
+        The file, and what messages call it.
+    limit
+        Bytes; a longer file is refused before it fills the memory.
+
+    Raises
+    ------
+    FrameError
+        Missing, unreadable or too long.
+    """
+    try:
+        with open(path, "rb") as f:
+            data = f.read(limit + 1)
+    except OSError as error:
+        raise FrameError(
+            f"{name}: cannot be read ({error.strerror or error}); restore it from the archive"
+        ) from error
+    if len(data) > limit:
+        raise FrameError(f"{name}: longer than the {limit:,} bytes that such a frame can have; restore it")
+    return data
+
+
+def check_joints(joints: NDArray[np.float32], name: str) -> None:
+    """Refuse labels that no hand can have.
+
+    Parameters
+    ----------
+    joints : (J, 3)
+        mm, camera axes.
+    name
+        What messages call the frame.
+
+    Raises
+    ------
+    FrameError
+        A joint that is not finite, out of all range, or not in front of the camera.
+    """
+    good = (np.abs(joints) < FARTHEST_MM).all(axis=1) & (joints[:, 2] > 0)  # False for NaN, too
+    if not good.all():
+        j = int(np.argmin(good))
+        raise FrameError(f"{name}: joint {j} is at {joints[j].tolist()} mm, which no hand can be; correct the labels")
+
+
+def digest(*arrays: NDArray[Any]) -> str:
+    """32 hexadecimal digits that stand for the arrays' shapes, types and values."""
+    h = hashlib.blake2b(digest_size=16)
+    for a in arrays:
+        h.update(f"{a.shape}{a.dtype.str}".encode())
+        h.update(np.ascontiguousarray(a).data)
+    return h.hexdigest()
+
+
+def frame_numbers(folder: Path, pattern: re.Pattern[str]) -> NDArray[np.int64]:
+    """Numbers of the frames in a folder, in order, from one look at its names.
+
+    Parameters
+    ----------
+    folder
+        The directory.
+    pattern
+        Matches a frame's whole name; its first group is the number.
+
+    Raises
+    ------
+    DatasetError
+        When the folder cannot be listed.
+    """
+    try:
+        with os.scandir(folder) as entries:
+            found = sorted(int(m[1]) for e in entries if (m := pattern.fullmatch(e.name)))
+    except OSError as error:
+        raise DatasetError(
+            f"{folder}: cannot be listed ({error.strerror or error}); see to its permissions and its disk"
+        ) from error
+    return np.array(found, np.int64)
+
+
+def some_names(path: str | os.PathLike[str], most: int = 6) -> str:
+    """The first names in a directory, for messages about a wrong tree."""
+    names = sorted(os.listdir(path))
+    return (", ".join(names[:most]) + (", ..." if len(names) > most else "")) or "nothing"

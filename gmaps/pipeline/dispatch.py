@@ -1,0 +1,129 @@
+"""Where shards are made: in this process, on a Dask cluster started here, or on one that is there."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from gmaps.datasets.base import DataSet
+from gmaps.errors import GmapsError
+from gmaps.pipeline.ledger import ShardRecord
+from gmaps.pipeline.plan import Plan
+from gmaps.pipeline.worker import build_shard, write_shard
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+#: Shards that wait for each worker, so that none is ever idle and the scheduler never drowns.
+IN_FLIGHT = 2
+#: Seconds for a scheduler to answer, and for its first worker to appear.
+CONNECT, FIRST_WORKER = 10, 60
+#: A worker has one core to itself.
+_ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"), "1")
+
+
+def make_shards(plan: Plan, dataset: DataSet, todo: Sequence[int], scheduler: str | None) -> Iterator[ShardRecord]:
+    """Makes shards, and yields each when it is finished, in any order.
+
+    Parameters
+    ----------
+    plan
+        The build.
+    dataset
+        Read here when there are no workers; workers make their own.
+    todo
+        Numbers of the shards.
+    scheduler
+        Address of a Dask scheduler; else a cluster of `plan.workers` processes is started here.
+
+    Raises
+    ------
+    GmapsError
+        What stopped a worker, or no scheduler at the address.
+    """
+    if scheduler is None and plan.workers == 0:
+        for k in todo:
+            yield write_shard(dataset, plan.job, k, plan.shard_centers(k))
+        return
+    with _client(scheduler, min(plan.workers, len(todo))) as client:
+        yield from _submit(client, plan, todo)
+
+
+@contextmanager
+def _client(scheduler: str | None, workers: int) -> Iterator[Client]:
+    import dask
+    from distributed import Client, LocalCluster
+
+    with _quiet(), dask.config.set({"distributed.nanny.pre-spawn-environ": _ONE_THREAD}):
+        if scheduler is None:
+            with (
+                LocalCluster(
+                    n_workers=workers,
+                    threads_per_worker=1,
+                    processes=True,
+                    dashboard_address=":0",  # any port: two builds on one machine must not fight over one
+                    silence_logs=logging.CRITICAL,
+                    preload=["gmaps.pipeline.worker"],
+                ) as cluster,
+                Client(cluster, set_as_default=False) as client,
+            ):
+                yield client
+            return
+        try:
+            client = Client(scheduler, set_as_default=False, timeout=CONNECT)
+        except (OSError, ValueError) as error:
+            raise GmapsError(f"no Dask scheduler answers at {scheduler}: {error}") from error
+        with client:
+            try:
+                client.wait_for_workers(1, timeout=FIRST_WORKER)
+            except TimeoutError:
+                raise GmapsError(f"the Dask scheduler at {scheduler} has no workers") from None
+            yield client
+
+
+def _submit(client: Client, plan: Plan, todo: Sequence[int]) -> Iterator[ShardRecord]:
+    from distributed import KilledWorker, as_completed
+
+    slots = max(sum(client.nthreads().values()), 1)
+    waiting = iter(todo)
+    shards: dict[Any, int] = {}
+
+    def submit(k: int) -> Any:
+        # Indices only: a job is a few kilobytes whatever N.
+        future = client.submit(build_shard, plan.job, k, plan.shard_centers(k), pure=False)
+        shards[future.key] = k
+        return future
+
+    first = [submit(k) for _, k in zip(range(IN_FLIGHT * slots), waiting, strict=False)]
+    running = as_completed(first, loop=client.loop)
+    del first
+    for future in running:
+        k = shards.pop(future.key)
+        try:
+            record = future.result()
+        except KilledWorker as error:
+            rows = plan.job.shard_rows(k)
+            raise GmapsError(
+                f"workers died again and again, last with rows {rows.start} to {rows.stop - 1} to do: they may have "
+                "run out of memory. Try fewer --workers. Finished shards are kept"
+            ) from error
+        if (following := next(waiting, None)) is not None:
+            running.add(submit(following))
+        yield record
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Dask tells of lost connections whenever a cluster goes down; a build has its own words for what matters."""
+    names = ("distributed", "tornado", "asyncio")
+    loggers = [logging.getLogger(name) for name in names]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)

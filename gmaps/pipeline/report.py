@@ -1,0 +1,70 @@
+"""What a build did."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from gmaps.pipeline.progress import format_bytes, format_seconds
+
+
+@dataclass(frozen=True)
+class BuildReport:
+    """What a build did.
+
+    Parameters
+    ----------
+    path
+        The store.
+    frames, rejected
+        Rows, and how many of them could not be used.
+    joints_outside
+        Frames of which a joint lies outside the cube.
+    shards_total, shards_done_now
+        Shards of the store, and those that this run made.
+    seconds, frames_per_second
+        Of this run.
+    bytes
+        Size of the store.
+    resumed
+        Whether an earlier run had made shards of it.
+    rejected_over_limit
+        Whether more frames were rejected than `max_rejects`.
+    rejects
+        Row, frame, name and reason of each rejected frame.
+    """
+
+    path: str
+    frames: int
+    rejected: int
+    joints_outside: int
+    shards_total: int
+    shards_done_now: int
+    seconds: float
+    frames_per_second: float
+    bytes: int
+    resumed: bool
+    rejected_over_limit: bool = False
+    rejects: list[dict[str, Any]] = field(default_factory=list)
+
+    def summary(self) -> str:
+        """A few lines for people."""
+        if self.shards_done_now == 0:
+            did = "already complete"
+        else:
+            did = f"{self.shards_done_now} of {self.shards_total} shards in {format_seconds(self.seconds)}"
+            did += f", {self.frames_per_second:,.0f} frames/s" + (", resumed" if self.resumed else "")
+        lines = [f"{self.path}: {self.frames:,} frames, {format_bytes(self.bytes)} ({did})"]
+        if self.rejected:
+            first = self.rejects[0]
+            lines.append(
+                f"{self.rejected:,} frames rejected{' (more than the limit)' if self.rejected_over_limit else ''}: "
+                f"see rejects.json; the first is row {first['row']}, {first['name']}: {first['reason']}"
+            )
+        if self.joints_outside:
+            lines.append(f"{self.joints_outside:,} frames have a joint outside the cube")
+        return "\n".join(lines)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return asdict(self)

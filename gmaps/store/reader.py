@@ -1,0 +1,316 @@
+"""Reading a store at memory speed.
+
+Every shard file is memory-mapped when it is first needed, and a sample decompressed straight out of the
+mapping. There is no lock, no thread and no event loop: a `Store` survives `fork`, and pickles as its path.
+"""
+
+from __future__ import annotations
+
+import json
+import operator
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gmaps.errors import CorruptStoreError, StoreError, unknown_name
+from gmaps.frame import Crop, Cube, Projection
+from gmaps.skeleton import Skeleton
+from gmaps.store.arrays import ArrayInfo, Mapped, MappedArray
+from gmaps.store.schema import FORMAT, ROW_ARRAYS
+from gmaps.store.writer import REJECTS
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One row of a store, decoded.
+
+    Parameters
+    ----------
+    index
+        Row in the store.
+    frame, subject, sequence
+        The frame's numbers in the data set.
+    valid
+        False where the frame was rejected; then `cube` is None, joints are NaN, depth is 1 and maps are 0.
+    joints : (J, 3) float32
+        mm, camera axes.
+    cube
+        The box around the hand.
+    depth : (S, S) float32
+        -1 near face to 1 far face; 1 where nothing is seen.
+    maps
+        Kind -> (H, W, C) float32.
+    scale
+        Kind -> (C,) float32, what a value of 1 stands for, mm; only kinds that are normalised per joint.
+    """
+
+    index: int
+    frame: int
+    subject: int
+    sequence: int
+    valid: bool
+    joints: NDArray[np.float32]
+    cube: Cube | None
+    depth: NDArray[np.float32]
+    maps: dict[str, NDArray[np.float32]]
+    scale: dict[str, NDArray[np.float32]]
+    projection: Projection = "orthographic"
+
+    @property
+    def crop(self) -> Crop:
+        """The crop from which the maps were made.
+
+        Raises
+        ------
+        StoreError
+            For a rejected frame.
+        """
+        if self.cube is None:
+            raise StoreError(f"row {self.index} holds no crop: frame {self.frame} was rejected (see rejects.json)")
+        return Crop(self.depth, self.cube, self.joints, self.projection)
+
+
+@dataclass(frozen=True)
+class StoreSpec:
+    """All about a store but its values.
+
+    Parameters
+    ----------
+    path
+        Where it is.
+    rows
+        N.
+    attributes
+        The group's: format, data set, skeleton, camera, crop and map parameters, fingerprint, counts.
+    arrays
+        Name -> `ArrayInfo`.
+    rejects
+        Row, frame, name and reason of each rejected frame.
+    """
+
+    path: str
+    rows: int
+    attributes: dict[str, Any]
+    arrays: dict[str, ArrayInfo]
+    rejects: list[dict[str, Any]] = field(default_factory=list)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return asdict(self)
+
+
+def open_store(path: str | Path) -> Store:
+    """Opens a finished store.
+
+    Raises
+    ------
+    StoreError
+        When the path is no store, or its build is not finished.
+    """
+    return Store(path)
+
+
+class Store:
+    """A finished store; see `open_store`.
+
+    `store[i]` is a `Sample`; `store.read(indices)` gives stacked arrays, which is what training wants.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self.attributes = _group_attributes(self.path)
+        self._shards: Mapped = {}
+        self._arrays = {
+            name: MappedArray(self.path, name, meta, self._shards)
+            for name, meta in _array_metadata(self.path, self.attributes).items()
+        }
+        if "depth" not in self._arrays:
+            raise StoreError(f"{self.path}: a group without a depth array is no gmaps store")
+        self._rows = self._arrays["depth"].shape[0]
+
+    def __len__(self) -> int:
+        return self._rows
+
+    def __getitem__(self, index: Any) -> Sample:
+        i = self._row(index)
+        row = {name: values[0] for name, values in self.read([i]).items()}
+        valid = bool(row["valid"])
+        maps = {n.removeprefix("maps/"): v for n, v in row.items() if n.startswith("maps/")}
+        scale = {n.removesuffix("_scale"): maps.pop(n) for n in list(maps) if n.endswith("_scale")}
+        return Sample(
+            index=i,
+            frame=int(row["frame"]),
+            subject=int(row["subject"]),
+            sequence=int(row["sequence"]),
+            valid=valid,
+            joints=row["joints"],
+            cube=Cube.from_array(row["cube"]) if valid else None,
+            depth=row["depth"],
+            maps=maps,
+            scale=scale,
+            projection=self.attributes["crop"]["projection"],
+        )
+
+    def __iter__(self) -> Iterator[Sample]:
+        return (self[i] for i in range(len(self)))
+
+    def __repr__(self) -> str:
+        return f"Store({str(self.path)!r}, {len(self)} samples: {', '.join(self._arrays)})"
+
+    # A mapping cannot travel to another process: the path can, and opening takes a millisecond.
+    def __reduce__(self) -> tuple[type[Store], tuple[Path]]:
+        return type(self), (self.path,)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All arrays, as `read` knows them: "depth", "joints", ..., "maps/geodesic"."""
+        return tuple(self._arrays)
+
+    @property
+    def maps(self) -> tuple[str, ...]:
+        """The map kinds."""
+        kinds = (n.removeprefix("maps/") for n in self._arrays if n.startswith("maps/"))
+        return tuple(k for k in kinds if not k.endswith("_scale"))
+
+    @cached_property
+    def skeleton(self) -> Skeleton:
+        """The skeleton of its joints."""
+        return Skeleton.from_dict(self.attributes["skeleton"])
+
+    @cached_property
+    def rejects(self) -> list[dict[str, Any]]:
+        """Row, frame, name and reason of each rejected frame."""
+        file = self.path / REJECTS
+        return json.loads(file.read_text()) if file.exists() else []
+
+    @property
+    def spec(self) -> StoreSpec:
+        """All about the store but its values; looks at every file's size."""
+        infos = {name: a.info() for name, a in self._arrays.items()}
+        return StoreSpec(str(self.path), len(self), self.attributes, infos, self.rejects)
+
+    def read(
+        self,
+        indices: Iterable[int],
+        names: Iterable[str] | None = None,
+        *,
+        decode: bool = True,
+        out: Mapping[str, NDArray[Any]] | None = None,
+    ) -> dict[str, NDArray[Any]]:
+        """Several rows at once.
+
+        Parameters
+        ----------
+        indices
+            n rows, in any order, repeats allowed; negative ones count from the end.
+        names
+            Arrays to read; all of them by default.
+        decode
+            Give depth and maps as float32 values. False gives them as they are stored: float16, uint8 codes.
+
+        out
+            Name -> (n, ...) array to fill, of the type that would be returned: shared memory, a pinned buffer.
+
+        Returns
+        -------
+        dict
+            Name -> (n, ...) array; newly allocated where `out` has none.
+
+        Raises
+        ------
+        IndexError
+            For a row that does not exist.
+        UnknownNameError
+            For an array that does not exist.
+        CorruptStoreError
+            When a file is missing or damaged; the message names it.
+        """
+        rows = [self._row(i) for i in indices]
+        out = out or {}
+        wanted = self._arrays if names is None else names
+        return {name: self._array(name).read(rows, decode, out.get(name)) for name in wanted}
+
+    def column(self, name: str) -> NDArray[Any]:
+        """All N rows of a small array: `column("valid")`, `column("subject")`."""
+        return self._array(name).read_all()
+
+    def rounding(self, name: str, values: NDArray[Any]) -> NDArray[np.float64]:
+        """How far a stored value may lie from the one that was written.
+
+        Parameters
+        ----------
+        name
+            An array.
+        values
+            What was written.
+
+        Returns
+        -------
+        like values, float64
+            0 for exact types, half a unit in the last place for float16, half a step for uint8.
+        """
+        return self._array(name).rounding(values)
+
+    def _array(self, name: str) -> MappedArray:
+        try:
+            return self._arrays[name]
+        except KeyError:
+            raise unknown_name(f"array in {self.path}", name, self._arrays) from None
+
+    def _row(self, index: Any) -> int:
+        i = operator.index(index)
+        n = len(self)
+        if not -n <= i < n:
+            raise IndexError(f"{self.path} has {n} samples, 0 to {n - 1}: there is no sample {i}")
+        return i + n if i < 0 else i
+
+
+def _read_json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text())
+    except (FileNotFoundError, NotADirectoryError):
+        raise
+    except (OSError, ValueError) as error:
+        raise CorruptStoreError(
+            f"{path} cannot be read: {error}; `gmaps verify` tells what else is damaged"
+        ) from error
+
+
+def _group_attributes(path: Path) -> dict[str, Any]:
+    try:
+        group = _read_json(path / "zarr.json")
+    except (FileNotFoundError, NotADirectoryError):
+        partial = Path(f"{path.absolute()}.partial")
+        if not path.exists() and partial.is_dir():
+            raise StoreError(
+                f"{path} is not finished: its build stopped half-way and left {partial}. "
+                "Run the same `gmaps build` command again to go on"
+            ) from None
+        what = "is no store (no zarr.json in it)" if path.exists() else "does not exist"
+        raise StoreError(f"{path} {what}; `gmaps build --out {path}` makes one") from None
+    attributes = group.get("attributes", {}) if isinstance(group, dict) else {}
+    version = attributes.get("format")
+    if version is None:
+        raise StoreError(f"{path} is a Zarr group, but no gmaps store: its attributes name no format")
+    if version != FORMAT:
+        raise StoreError(
+            f"{path} has format {version}; this gmaps reads format {FORMAT}. Build it again, or update gmaps"
+        )
+    return attributes
+
+
+def _array_metadata(path: Path, attributes: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Name -> `zarr.json` of every array, in the order in which people want to see them."""
+    found = {}
+    for file in [*path.glob("*/zarr.json"), *path.glob("maps/*/zarr.json")]:
+        meta = _read_json(file)
+        if meta.get("node_type") == "array":
+            found[file.parent.relative_to(path).as_posix()] = meta
+    kinds = attributes.get("maps", {}).get("maps", [])
+    order = [*ROW_ARRAYS, *(f"maps/{kind}{end}" for kind in kinds for end in ("", "_scale"))]
+    return {name: found[name] for name in [*order, *sorted(set(found) - set(order))] if name in found}

@@ -1,0 +1,247 @@
+"""Format 1: which arrays a store has, and the Zarr metadata that describes them.
+
+Every array holds one row a sample. Two ways to lie on disk:
+
+- *sharded* (`depth`, `maps/<kind>`): one file for `shard_samples` rows; in it one compressed chunk a sample.
+- *plain* (the small ones): one file for `shard_samples` rows, uncompressed, so that it can be memory-mapped.
+
+File k of every array holds the same rows, and is written by the same task. A rejected row keeps its frame,
+subject and sequence, and holds fill values else.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gmaps.errors import UsageError
+
+FORMAT = 1
+#: Rows in a shard: the unit of work, of writing and of resuming.
+SHARD_SAMPLES = 1024
+#: The arrays that every store has.
+ROW_ARRAYS = ("depth", "joints", "cube", "frame", "subject", "sequence", "valid")
+#: How a map's values may be kept.
+MAP_DTYPES = ("float16", "float32", "uint8")
+
+
+@dataclass(frozen=True)
+class MapArray:
+    """What the format must know of one map kind.
+
+    Parameters
+    ----------
+    kind
+        Its name: the array becomes `maps/<kind>`.
+    size, channels
+        H and C of its (H, H, C) values.
+    scaled
+        Whether it is normalised per joint, so that `maps/<kind>_scale` says what a value of 1 stands for.
+    value_range
+        The smallest and largest value; infinite where there is no bound.
+    """
+
+    kind: str
+    size: int
+    channels: int
+    scaled: bool
+    value_range: tuple[float, float]
+
+
+@dataclass(frozen=True)
+class ArraySpec:
+    """One array: what a sample of it is, and how samples lie on disk.
+
+    Parameters
+    ----------
+    name
+        Path in the group: "depth", "maps/geodesic".
+    item
+        Shape of one sample.
+    dtype
+        NumPy's name of the stored type.
+    dims
+        Names of `item`'s dimensions.
+    fill
+        The stored value of rows that were never written.
+    sharded
+        Compressed one by one within a shard; else plain.
+    quantised
+        The values that 0 and 255 stand for, where floats are kept as uint8.
+    attributes
+        JSON values for readers.
+    """
+
+    name: str
+    item: tuple[int, ...]
+    dtype: str
+    dims: tuple[str, ...]
+    fill: float | int | bool
+    sharded: bool = False
+    quantised: tuple[float, float] | None = None
+    attributes: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def item_bytes(self) -> int:
+        """Bytes of one sample before compression."""
+        return math.prod(self.item) * np.dtype(self.dtype).itemsize
+
+    def path(self, shard: int) -> str:
+        """The file of a shard, relative to the group."""
+        return f"{self.name}/c." + ".".join([str(shard)] + ["0"] * len(self.item))
+
+
+def make_layout(
+    joints: int, crop_size: int, maps: Sequence[MapArray], dtype: str = "float16"
+) -> tuple[ArraySpec, ...]:
+    """The arrays of a store.
+
+    Parameters
+    ----------
+    joints
+        J.
+    crop_size
+        S of the (S, S) crop.
+    maps
+        The map kinds to keep.
+    dtype
+        How map values are kept: "float16", "float32", or "uint8" (linear over the kind's range).
+
+    Raises
+    ------
+    UsageError
+        On another dtype, or uint8 for a kind whose values have no bound.
+    """
+    if dtype not in MAP_DTYPES:
+        raise UsageError(f"maps can be kept as {', '.join(MAP_DTYPES)}, not as {dtype!r}")
+    nan = math.nan
+    arrays = [
+        ArraySpec(
+            "depth",
+            (crop_size, crop_size),
+            "float16",
+            ("row", "col"),
+            1.0,
+            sharded=True,
+            attributes={
+                "long_name": "depth in the cube: -1 near face, 1 far face and background",
+                "units": "1",
+            },
+        ),
+        ArraySpec("joints", (joints, 3), "float32", ("joint", "axis"), nan, attributes={"units": "mm"}),
+        ArraySpec(
+            "cube",
+            (4,),
+            "float32",
+            ("cube_value",),
+            nan,
+            attributes={"long_name": "centre x, y, z and half the side", "units": "mm"},
+        ),
+        ArraySpec("frame", (), "int64", (), -1, attributes={"long_name": "number of the frame in the data set"}),
+        ArraySpec("subject", (), "int64", (), -1),
+        ArraySpec("sequence", (), "int64", (), -1),
+        ArraySpec("valid", (), "bool", (), False, attributes={"long_name": "False where the frame was rejected"}),
+    ]
+    for m in maps:
+        arrays.append(_map_array(m, dtype))
+        if m.scaled:
+            arrays.append(
+                ArraySpec(
+                    f"maps/{m.kind}_scale",
+                    (m.channels,),
+                    "float32",
+                    (f"{m.kind}_channel",),
+                    nan,
+                    attributes={"long_name": "what a value of 1 stands for", "units": "mm"},
+                )
+            )
+    return tuple(arrays)
+
+
+def _map_array(m: MapArray, dtype: str) -> ArraySpec:
+    lo, hi = m.value_range
+    fill: float | int = 0.0
+    quantised = None
+    # JSON knows no infinity: an open end is null.
+    attributes: dict[str, Any] = {"value_range": [v if math.isfinite(v) else None for v in (lo, hi)]}
+    if dtype == "uint8":
+        if not (math.isfinite(lo) and math.isfinite(hi) and lo < hi):
+            raise UsageError(
+                f"{m.kind} has no bounded range ({lo} to {hi}), so it cannot be kept as uint8; "
+                "use float16 or float32, or normalise it"
+            )
+        quantised = (float(lo), float(hi))
+        # The two attributes are the CF conventions' own, so that xarray decodes without help.
+        attributes |= {"scale_factor": (hi - lo) / 255, "add_offset": float(lo)}
+        fill = int(np.clip(np.rint((0 - lo) / (hi - lo) * 255), 0, 255))
+    item = (m.size, m.size, m.channels)
+    dims = ("map_row", "map_col", f"{m.kind}_channel")
+    return ArraySpec(f"maps/{m.kind}", item, dtype, dims, fill, True, quantised, attributes)
+
+
+def metadata_files(
+    layout: Sequence[ArraySpec], rows: int, shard_samples: int, attributes: Mapping[str, Any]
+) -> dict[str, bytes]:
+    """The store's `zarr.json` files, as zarr-python writes them.
+
+    Parameters
+    ----------
+    layout
+        All arrays.
+    rows
+        N.
+    shard_samples
+        Rows in a shard.
+    attributes
+        JSON values of the group.
+
+    Returns
+    -------
+    dict
+        Path relative to the group -> content.
+    """
+    import zarr
+    from zarr.codecs import BloscCodec
+    from zarr.storage import MemoryStore
+
+    files: dict[str, Any] = {}
+    # Through JSON, so that tuples and NumPy numbers cannot make two writers disagree.
+    memory = MemoryStore(files)
+    group = zarr.create_group(memory, attributes=json.loads(json.dumps(dict(attributes))))
+    for a in layout:
+        shape = (rows, *a.item)
+        shard = (shard_samples, *a.item)
+        dtype = np.dtype(a.dtype)
+        group.create_array(
+            a.name,
+            shape=shape,
+            dtype=dtype,
+            chunks=(1, *a.item) if a.sharded else shard,
+            shards=shard if a.sharded else None,
+            filters=None,
+            compressors=BloscCodec(cname="lz4", clevel=5, shuffle="shuffle", typesize=dtype.itemsize)
+            if a.sharded
+            else None,
+            fill_value=a.fill,
+            # One directory an array, one file a shard.
+            chunk_key_encoding={"name": "default", "separator": "."},
+            dimension_names=("sample", *a.dims),
+            attributes=dict(a.attributes),
+        )
+    with warnings.catch_warnings():
+        # Not yet in the specification, but xarray opens with it at once, and without asking what rejects.json is.
+        warnings.filterwarnings("ignore", message="Consolidated metadata")
+        zarr.consolidate_metadata(memory)
+    return {path: content.to_bytes() for path, content in files.items()}
+
+
+def fill_item(a: ArraySpec) -> NDArray[Any]:
+    """One sample that was never written, in the stored type."""
+    return np.full(a.item, a.fill, a.dtype)

@@ -1,0 +1,110 @@
+"""Are the bytes on disk those that were written, and are the values those that the source gives?"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gmaps.errors import CorruptStoreError, StoreError
+from gmaps.store.codec import file_crc32c
+from gmaps.store.reader import Store
+from gmaps.store.writer import CHECKSUMS, FileRecord
+
+
+def read_checksums(path: Path) -> list[FileRecord]:
+    """The files of a finished store, as they were written.
+
+    Raises
+    ------
+    StoreError
+        When the store has none.
+    CorruptStoreError
+        When the file itself is damaged.
+    """
+    file = path / CHECKSUMS
+    try:
+        files = json.loads(file.read_text())["files"]
+        return [FileRecord(name, size, int(crc, 16)) for name, (size, crc) in files.items()]
+    except FileNotFoundError:
+        raise StoreError(f"{path} has no {CHECKSUMS}: it is no finished store") from None
+    except (ValueError, KeyError, TypeError) as error:
+        raise CorruptStoreError(f"{file} is damaged: {error}") from error
+
+
+def check_file(root: Path, record: FileRecord) -> str:
+    """What is wrong with a file: an empty text when it has the size and checksum of its record."""
+    path = root / record.path
+    try:
+        size = path.stat().st_size
+    except FileNotFoundError:
+        return f"{record.path}: missing"
+    if size != record.size:
+        return f"{record.path}: has {size} bytes, {record.size} were written"
+    if file_crc32c(path) != record.crc:
+        return f"{record.path}: its bytes changed (checksum)"
+    return ""
+
+
+def verify_checksums(path: str | Path) -> list[str]:
+    """Checks every file of a finished store.
+
+    Returns
+    -------
+    list of str
+        One line a problem, with the file's path in the store; empty when all is well. A file that the store
+        does not know is a problem too: readers may take it for a chunk.
+
+    Raises
+    ------
+    StoreError
+        When the path is no finished store.
+    CorruptStoreError
+        When `checksums.json` is itself damaged.
+    """
+    root = Path(path)
+    records = read_checksums(root)
+    problems = [line for r in records if (line := check_file(root, r))]
+    known = {r.path for r in records} | {CHECKSUMS}
+    present = (f.relative_to(root).as_posix() for f in root.rglob("*") if f.is_file())
+    return problems + [f"{name}: not part of the store" for name in sorted(set(present) - known)]
+
+
+def compare_sample(store: Store, row: int, expected: Mapping[str, NDArray[Any]]) -> list[str]:
+    """Compares a row with values computed anew.
+
+    Parameters
+    ----------
+    store
+        The store.
+    row
+        Its row.
+    expected
+        Array name -> float values before they were quantised; what the store does not have is not looked at.
+
+    Returns
+    -------
+    list of str
+        One line for each array that differs by more than `Store.rounding`.
+    """
+    problems = []
+    names = [n for n in expected if n in store.names]
+    for name, stored in store.read([row], names).items():
+        want = np.asarray(expected[name])
+        got = stored[0]
+        if got.shape != want.shape:
+            problems.append(f"row {row}, {name}: shape {got.shape} in the store, {want.shape} computed")
+            continue
+        with np.errstate(invalid="ignore"):  # inf - inf, where both agree
+            error = np.abs(got.astype(np.float64) - want.astype(np.float64))
+        wrong = ~((got == want) | (np.isnan(got) & np.isnan(want)) | (error <= store.rounding(name, want)))
+        if wrong.any():
+            worst = float(np.nanmax(np.where(wrong, error, 0)))
+            problems.append(
+                f"row {row}, {name}: {int(wrong.sum())} of {wrong.size} values differ, by up to {worst:.3g}"
+            )
+    return problems

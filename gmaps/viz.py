@@ -1,0 +1,197 @@
+"""Pictures: a frame with its joints, and a sample with its maps."""
+
+from __future__ import annotations
+
+import math
+import os
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from gmaps.errors import UsageError
+from gmaps.frame import Frame
+from gmaps.maps import Scene, get_map
+from gmaps.skeleton import Skeleton
+from gmaps.store import Sample
+
+#: Maps of a sample are shown for this many joints.
+_SHOWN = 4
+
+
+def save_figure(figure: Figure, path: str | os.PathLike[str]) -> None:
+    """Write a figure; the suffix decides the format.
+
+    Raises
+    ------
+    UsageError
+        The directory does not exist, or the suffix names no format.
+    """
+    try:
+        figure.savefig(path, dpi=110)
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{os.fspath(path)}: the picture cannot be written: {error}") from None
+
+
+def _bones(axes: Axes, px: NDArray[np.floating], skeleton: Skeleton, size: float = 5.0) -> None:
+    """Skeleton over an image; `px` is (J, 2), (row, col)."""
+    for parent, child in skeleton.bones:
+        axes.plot(px[[parent, child], 1], px[[parent, child], 0], "-", color=skeleton.colour(child), lw=1.6, zorder=2)
+    colours = [skeleton.colour(j) for j in range(len(skeleton))]
+    axes.scatter(px[:, 1], px[:, 0], s=size**2, c=colours, edgecolors="white", linewidths=0.6, zorder=3)
+
+
+def _bare(axes: Axes, title: str) -> None:
+    axes.set_title(title, fontsize=9)
+    axes.set_xticks([])
+    axes.set_yticks([])
+
+
+def frame_figure(frame: Frame, skeleton: Skeleton) -> Figure:
+    """Depth image with the joints drawn on it.
+
+    Parameters
+    ----------
+    frame
+        Depth, camera and joints.
+    skeleton
+        Of the joints.
+
+    Returns
+    -------
+    matplotlib Figure
+    """
+    figure = Figure(figsize=(8, 6), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots()
+    seen = np.where(frame.depth > 0, frame.depth, np.nan)
+    near = float(frame.joints[:, 2].min()) - 50
+    far = float(frame.joints[:, 2].max()) + 100
+    image = axes.imshow(seen, cmap="gray_r", vmin=near, vmax=far)
+    uvd = frame.camera.project(frame.joints)
+    _bones(axes, uvd[:, 1::-1], skeleton)
+    axes.set_xlim(-0.5, frame.depth.shape[1] - 0.5)
+    axes.set_ylim(frame.depth.shape[0] - 0.5, -0.5)
+    _bare(axes, frame.name)
+    figure.colorbar(image, ax=axes, label="mm", shrink=0.8)
+    return figure
+
+
+def _fingertips(skeleton: Skeleton) -> list[int]:
+    """A few joints that tell most: the root of the palm, then tips, thumb to little."""
+    fingers = [m for name, m in skeleton.fingers.items() if name != "palm" and m]
+    tips = [members[-1] for members in fingers]
+    roots = [j for j, p in enumerate(skeleton.parents) if p < 0]
+    chosen = [*roots[:1], *tips[-1:], *tips[:1], *tips[len(tips) // 2 :][:1]]
+    return list(dict.fromkeys(chosen))[:_SHOWN]
+
+
+def sample_figure(sample: Sample, skeleton: Skeleton, *, joint: int | None = None) -> Figure:
+    """A sample of a store: depth with its skeleton, and its maps.
+
+    Parameters
+    ----------
+    sample
+        A valid row.
+    skeleton
+        Of its joints.
+    joint
+        Show the maps of this joint only, larger; by default those of the wrist and three fingertips.
+
+    Returns
+    -------
+    matplotlib Figure
+        One row of panels a map kind; kinds with one channel stand beside the depth image.
+
+    Raises
+    ------
+    StoreError
+        For a rejected row.
+    """
+    crop = sample.crop
+    joints = _fingertips(skeleton) if joint is None else [joint]
+    flat = {n: m for n, m in sample.maps.items() if m.ndim == 3}
+    single = [n for n, m in flat.items() if m.shape[-1] != len(skeleton)]
+    per_joint = [n for n, m in flat.items() if m.shape[-1] == len(skeleton)]
+    if joint is None:
+        rows, columns = 1 + len(per_joint), max(_SHOWN, 1 + len(single))
+    else:
+        columns = 3
+        rows = math.ceil((1 + len(single) + len(per_joint)) / columns)
+    figure = Figure(figsize=(2.6 * columns + 0.6, 2.55 * rows + 0.4), layout="constrained")
+    FigureCanvasAgg(figure)
+    grid = figure.subplots(rows, columns, squeeze=False)
+    panels = list(grid.flat)
+    for axes in panels:
+        axes.set_axis_off()
+    _depth_panel(figure, panels[0], sample, skeleton, joint)
+    for axes, name in zip(panels[1:], single, strict=False):
+        _map_panel(figure, axes, sample, name, 0, None, skeleton)
+    if joint is None:
+        for row, name in enumerate(per_joint, 1):
+            for column, j in enumerate(joints):
+                _map_panel(figure, grid[row][column], sample, name, j, j, skeleton)
+    else:
+        for axes, name in zip(panels[1 + len(single) :], per_joint, strict=False):
+            _map_panel(figure, axes, sample, name, joint, joint, skeleton)
+    x, y, z = crop.cube.center
+    figure.suptitle(
+        f"sample {sample.index} (frame {sample.frame}), cube around ({x:.0f}, {y:.0f}, {z:.0f}) mm, "
+        f"half side {crop.cube.half_side:g} mm",
+        fontsize=10,
+    )
+    return figure
+
+
+def _depth_panel(figure: Figure, axes: Axes, sample: Sample, skeleton: Skeleton, joint: int | None) -> None:
+    crop = sample.crop
+    axes.set_axis_on()
+    mm = np.where(crop.mask, crop.depth * crop.cube.half_side + crop.cube.center[2], np.nan)
+    image = axes.imshow(mm, cmap="gray_r")
+    px = crop.joints_px(crop.size)
+    _bones(axes, px, skeleton, 3.5)
+    if joint is not None:
+        axes.scatter(
+            px[joint, 1], px[joint, 0], s=110, facecolors="none", edgecolors="black", linewidths=1.5, zorder=4
+        )
+    axes.set_xlim(-0.5, crop.size - 0.5)
+    axes.set_ylim(crop.size - 0.5, -0.5)
+    _bare(axes, "depth and joints")
+    _bar(figure, image, axes, "mm")
+
+
+def _bar(figure: Figure, image: Any, axes: Axes, label: str) -> None:
+    bar = figure.colorbar(image, ax=axes, shrink=0.85, pad=0.02)
+    bar.ax.tick_params(labelsize=7)
+    bar.set_label(label, fontsize=7)
+
+
+def _map_panel(
+    figure: Figure, axes: Axes, sample: Sample, name: str, channel: int, joint: int | None, skeleton: Skeleton
+) -> None:
+    values = sample.maps[name][..., channel]
+    size = values.shape[0]
+    low, high = get_map(name).value_range
+    silhouette = Scene(sample.crop, size).silhouette
+    axes.set_axis_on()
+    if math.isfinite(low) and low >= 0:
+        # Void is no small value but no value: leave it blank where the map says nothing there.
+        shown = np.where(silhouette | (values > 1e-3), values, np.nan)
+        image = axes.imshow(shown, cmap="viridis", vmin=low, vmax=high)
+    else:
+        largest = float(np.abs(values).max()) or 1.0
+        image = axes.imshow(values, cmap="RdBu", vmin=-largest, vmax=largest)
+    if silhouette.any() and not silhouette.all():
+        axes.contour(silhouette, [0.5], colors="black", linewidths=0.8)
+    title = name
+    if joint is not None:
+        px = sample.crop.joints_px(size)[joint]
+        axes.plot(px[1], px[0], "o", ms=6, mfc="none", mec="red", mew=1.5)
+        title = f"{name}\n{skeleton.joints[joint]}"
+    axes.set_xlim(-0.5, size - 0.5)
+    axes.set_ylim(size - 0.5, -0.5)
+    _bare(axes, title)
+    _bar(figure, image, axes, get_map(name).unit)

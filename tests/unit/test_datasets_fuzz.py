@@ -1,0 +1,166 @@
+"""Any bytes at all: a reader gives a frame or one of our errors, never another exception, never a wild array."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+
+import cv2
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gmaps.datasets import nyu
+from gmaps.datasets.msra_files import HEADER, parse_depth, parse_joints
+from gmaps.errors import GmapsError
+
+small = st.integers(0, 40)
+word = st.one_of(small, st.integers(300, 330), st.integers(0, 2**32 - 1))
+
+
+@st.composite
+def msra_frames(draw):
+    """Files that are nearly right: a plausible or a wild header, then about as many bytes as it asks for."""
+    left, top = draw(small), draw(small)
+    box = [left, top, left + draw(small), top + draw(small)]
+    head = [draw(st.sampled_from([320, 320, 320, 640])), 240, *box]
+    if draw(st.booleans()):
+        head[draw(st.integers(0, 5))] = draw(word)
+    size = max(0, 4 * (box[2] - box[0]) * (box[3] - box[1]) + draw(st.sampled_from([0, 0, 0, -1, 4, -7])))
+    body = np.random.default_rng(draw(st.integers(0, 99))).integers(0, 256, size, np.uint8).tobytes()
+    if draw(st.booleans()):
+        body = np.full(size // 4, 350, "<f4").tobytes()
+    return HEADER.pack(*head) + body
+
+
+def attempt(parse, data):
+    """What a parser makes of bytes, or None where it refuses them in our way."""
+    try:
+        return parse(data, "f")
+    except GmapsError as error:
+        message = str(error)
+    assert message.startswith(("f: ", "f, line "))
+    return None
+
+
+def depth_or_error(data):
+    depth = attempt(parse_depth, data)
+    if depth is None:
+        return False
+    assert depth.shape == (240, 320)
+    assert depth.dtype == np.float32
+    assert (depth >= 0).all()
+    return True
+
+
+@settings(max_examples=300, deadline=None)
+@given(msra_frames())
+def test_msra_frames(data):
+    depth_or_error(data)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.binary(max_size=200))
+def test_msra_frames_of_any_bytes(data):
+    assert not depth_or_error(data) or len(data) >= 28
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 2**32 - 1))
+def test_msra_frames_of_2014_of_any_bytes(seed):
+    data = np.random.default_rng(seed).integers(0, 256, 307_200, np.uint8)
+    assert not depth_or_error(data.tobytes())  # some of 76,800 random float32 is NaN, negative or beyond
+    assert depth_or_error((data.view("<u4") % 600).astype("<f4").tobytes())
+
+
+number = st.one_of(
+    st.floats(-400, 400).map(lambda v: f"{v:.6g}"),
+    st.sampled_from(["nan", "inf", "-inf", "1e999", "1e30", "x", "", "1,5", "0x10", "1_0", "\x00"]),
+)
+
+
+@st.composite
+def joint_files(draw):
+    rows = draw(st.integers(0, 3))
+    lines = [" ".join(f"{v}" for v in range(1, 64)) for _ in range(rows)]
+    for i in range(rows):
+        if draw(st.booleans()):
+            words = lines[i].split()
+            words[draw(st.integers(0, 62))] = draw(number)
+            lines[i] = " ".join(words[: draw(st.sampled_from([63, 63, 62, 0]))])
+    count = draw(st.sampled_from([rows, rows, rows, rows + 1, -1, "x", ""]))
+    end = draw(st.sampled_from(["\n", "\r\n", "\r\r\n"]))
+    return end.join([str(count), *lines, ""]).encode()
+
+
+def joints_or_error(data):
+    labels = attempt(parse_joints, data)
+    if labels is None:
+        return
+    joints, faults = labels
+    assert joints.dtype == np.float32
+    assert joints.shape == (len(joints), 21, 3)
+    assert all(0 <= i < len(joints) for i in faults)
+    assert np.nanmax(np.abs(joints), initial=0) < 1e5
+
+
+@settings(max_examples=300, deadline=None)
+@given(joint_files())
+def test_joint_files(data):
+    joints_or_error(data)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.one_of(st.binary(max_size=300), st.binary(max_size=100).map(lambda b: b"1\n" + b)))
+def test_joint_files_of_any_bytes(data):
+    joints_or_error(data)
+
+
+def _png():
+    image = np.zeros((480, 640, 3), np.uint8)
+    image[100:200, 100:200, :2] = np.random.default_rng(0).integers(0, 8, (100, 100, 2))
+    return cv2.imencode(".png", image)[1].tobytes()
+
+
+GOOD = _png()
+
+
+def picture_or_error(data):
+    depth = attempt(nyu.parse_depth, data)
+    if depth is None:
+        return False
+    assert depth.shape == (480, 640)
+    assert ((depth >= 0) & (depth < 2001)).all()
+    return True
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.integers(0, len(GOOD) - 1), st.integers(1, 255))
+def test_one_changed_byte_of_a_png_never_passes(at, flip):
+    assert not picture_or_error(GOOD[:at] + bytes([GOOD[at] ^ flip]) + GOOD[at + 1 :])
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, len(GOOD) - 1))
+def test_a_torn_png_never_passes(at):
+    assert not picture_or_error(GOOD[:at])
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.binary(max_size=100), st.booleans())
+def test_pngs_of_any_bytes(data, signed):
+    assert not picture_or_error(b"\x89PNG\r\n\x1a\n" + data if signed else data)
+
+
+def test_the_untouched_png_passes():
+    assert picture_or_error(GOOD)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.binary(max_size=60), st.binary(max_size=30), st.sampled_from([b"IDAT", b"tRNS", b"PLTE", b"abCd"]))
+def test_pngs_of_sound_chunks_with_any_content(pixels, other, tag):
+    def chunk(name, body):
+        return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+
+    head = chunk(b"IHDR", struct.pack(">IIBBBBB", 640, 480, 8, 2, 0, 0, 0))
+    picture_or_error(b"\x89PNG\r\n\x1a\n" + head + chunk(tag, other) + chunk(b"IDAT", pixels) + chunk(b"IEND", b""))

@@ -1,0 +1,263 @@
+"""The reader: what it gives, how it fails, and that it works in any process."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing as mp
+import pickle
+import struct
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from store_kit import KINDS, fake_rows, write_store
+
+from gmaps.errors import CorruptStoreError, StoreError, UnknownNameError
+from gmaps.store import arrays, compare_sample, open_store
+
+
+@pytest.fixture
+def rows():
+    rows = fake_rows(10)
+    rows[6] = {k: rows[6][k] for k in ("frame", "subject", "sequence")} | {"valid": False}
+    return rows
+
+
+@pytest.fixture
+def path(tmp_path, rows):
+    reject = {"row": 6, "frame": 106, "name": "P0/1", "reason": "nothing in the cube"}
+    return write_store(tmp_path / "s.zarr", rows, rejects=[reject])
+
+
+def test_a_sample_is_what_was_written(path, rows):
+    store = open_store(path)
+    assert len(store) == 10
+    assert store.maps == ("geodesic", "heatmap", "signed_edt")
+    sample = store[3]
+    assert (sample.index, sample.frame, sample.subject, sample.sequence) == (3, 103, 0, 3)
+    assert sample.valid is True
+    np.testing.assert_array_equal(sample.depth, rows[3]["depth"])
+    np.testing.assert_array_equal(sample.joints, rows[3]["joints"])
+    assert sample.cube.center == (1.5, -2, 400)
+    assert set(sample.maps) == {"geodesic", "heatmap", "signed_edt"}
+    assert set(sample.scale) == {"geodesic"}
+    np.testing.assert_array_equal(sample.scale["geodesic"], rows[3]["maps/geodesic_scale"])
+    assert all(m.dtype == np.float32 for m in sample.maps.values())
+    crop = sample.crop
+    np.testing.assert_array_equal(crop.depth, rows[3]["depth"])
+    assert crop.projection == "orthographic"
+    assert [s.frame for s in store] == list(range(100, 110))
+    assert store.skeleton.name == "msra21"
+
+
+def test_a_rejected_row_says_so(path):
+    store = open_store(path)
+    sample = store[6]
+    assert sample.valid is False
+    assert sample.cube is None
+    assert sample.frame == 106
+    assert (sample.depth == 1).all()
+    assert np.isnan(sample.joints).all()
+    assert all((m == 0).all() for m in sample.maps.values())
+    with pytest.raises(StoreError, match=r"row 6 .* frame 106 was rejected"):
+        _ = sample.crop
+    assert store.rejects[0]["reason"] == "nothing in the cube"
+
+
+def test_read_stacks_in_the_order_asked(path, rows):
+    store = open_store(path)
+    batch = store.read([9, 0, 9, -10, 5], ["depth", "maps/heatmap", "frame"])
+    assert list(batch) == ["depth", "maps/heatmap", "frame"]
+    np.testing.assert_array_equal(batch["frame"], [109, 100, 109, 100, 105])
+    for k, i in enumerate([9, 0, 9, 0, 5]):
+        np.testing.assert_array_equal(batch["depth"][k], rows[i]["depth"])
+        np.testing.assert_array_equal(
+            batch["maps/heatmap"][k], rows[i]["maps/heatmap"].astype(np.float16).astype(np.float32)
+        )
+    raw = store.read(np.array([1, 2]), ["maps/heatmap"], decode=False)["maps/heatmap"]
+    assert raw.dtype == np.float16
+    assert store.read([], ["depth", "frame"])["depth"].shape == (0, 16, 16)
+    np.testing.assert_array_equal(store.column("valid"), [i != 6 for i in range(10)])
+    np.testing.assert_array_equal(store.column("maps/signed_edt"), store.read(range(10))["maps/signed_edt"])
+
+
+def test_read_fills_given_arrays(path, rows):
+    store = open_store(path)
+    out = {"depth": np.full((3, 16, 16), 7, np.float32)}
+    batch = store.read([1, 2, 6], ["depth", "frame"], out=out)
+    assert batch["depth"] is out["depth"]
+    np.testing.assert_array_equal(out["depth"][1], rows[2]["depth"])
+    assert (out["depth"][2] == 1).all()  # a rejected row clears what was there
+    for wrong in (np.empty((2, 16, 16), np.float32), np.empty((3, 16, 16)), np.empty((16, 16, 3), np.float32).T):
+        with pytest.raises(ValueError, match="depth: out must be contiguous float32"):
+            store.read([1, 2, 6], ["depth"], out={"depth": wrong})
+
+
+@pytest.mark.parametrize("index", [10, -11, 10**9])
+def test_a_row_that_is_not_there(path, index):
+    store = open_store(path)
+    with pytest.raises(IndexError, match=rf"has 10 samples, 0 to 9: there is no sample {index}"):
+        store[index]
+    with pytest.raises(IndexError):
+        store.read([0, index])
+    with pytest.raises(TypeError):
+        store["depth"]
+    with pytest.raises(TypeError):
+        store[1.5]
+
+
+def test_an_array_that_is_not_there(path):
+    with pytest.raises(UnknownNameError, match="Did you mean 'maps/geodesic'"):
+        open_store(path).read([0], ["maps/geodesik"])
+
+
+def test_paths_that_are_no_store(tmp_path, path):
+    with pytest.raises(StoreError, match="does not exist"):
+        open_store(tmp_path / "none.zarr")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(StoreError, match=r"empty is no store"):
+        open_store(tmp_path / "empty")
+    with pytest.raises(StoreError, match=r"zarr\.json is no store"):
+        open_store(path / "zarr.json")
+    with pytest.raises(StoreError, match="name no format"):
+        open_store(path / "maps")
+    path.rename(tmp_path / "half.zarr.partial")
+    with pytest.raises(StoreError, match=r"half\.zarr is not finished.*run the same|Run the same"):
+        open_store(tmp_path / "half.zarr")
+
+
+def test_another_format_is_refused(path):
+    file = path / "zarr.json"
+    meta = json.loads(file.read_text())
+    meta["attributes"]["format"] = 2
+    file.write_text(json.dumps(meta))
+    with pytest.raises(StoreError, match="has format 2; this gmaps reads format 1"):
+        open_store(path)
+    file.write_text("{")
+    with pytest.raises(CorruptStoreError, match=r"zarr\.json cannot be read"):
+        open_store(path)
+
+
+def test_a_missing_shard_is_named(path):
+    (path / "maps/geodesic/c.1.0.0.0").unlink()
+    store = open_store(path)
+    assert store[3].valid
+    with pytest.raises(CorruptStoreError, match=r"maps/geodesic/c\.1\.0\.0\.0 is missing"):
+        store[4]
+
+
+@pytest.mark.parametrize("keep", [0, 40, -1, -500])
+def test_a_torn_shard_is_named(path, keep):
+    file = path / "depth/c.0.0.0"
+    content = file.read_bytes()
+    file.write_bytes(content[:keep])
+    with pytest.raises(CorruptStoreError, match=r"depth/c\.0\.0\.0.*verify"):
+        open_store(path)[1]
+
+
+def test_a_torn_plain_file_is_named(path):
+    file = path / "joints/c.0.0.0"
+    file.write_bytes(file.read_bytes()[:-4])
+    with pytest.raises(CorruptStoreError, match=r"joints/c\.0\.0\.0 has 1004 bytes, expected 1008"):
+        open_store(path)[1]
+
+
+def test_an_impossible_chunk_is_named(path):
+    file = path / "depth/c.0.0.0"
+    content = bytearray(file.read_bytes())
+    raw_bytes = struct.unpack_from("<I", content, 4)[0]
+    assert raw_bytes == 16 * 16 * 2  # the first chunk's Blosc header
+    struct.pack_into("<I", content, 4, raw_bytes // 2)
+    file.write_bytes(content)
+    store = open_store(path)
+    assert store[1].valid
+    with pytest.raises(CorruptStoreError, match=r"c\.0\.0\.0, row 0 of the shard: .*256 bytes"):
+        store[0]
+
+
+def test_few_files_stay_open(path, rows, monkeypatch):
+    monkeypatch.setattr(arrays, "MAX_MAPPED", 3)
+    store = open_store(path)
+    for i in (0, 9, 4, 1, 8, 5):
+        np.testing.assert_array_equal(store[i].depth, rows[i]["depth"])
+        assert len(store._shards) <= 3
+
+
+def test_threads_share_a_store(path, rows, monkeypatch):
+    monkeypatch.setattr(arrays, "MAX_MAPPED", 2)
+    store = open_store(path)
+    order = np.random.default_rng(0).integers(0, 6, 400)
+    with ThreadPoolExecutor(8) as pool:
+        for i, sample in zip(order, pool.map(lambda i: store[i], order), strict=True):
+            np.testing.assert_array_equal(sample.depth, rows[i]["depth"])
+
+
+def test_a_pickle_is_small_and_reads(path, rows):
+    store = open_store(path)
+    _ = store[0]
+    frozen = pickle.dumps(store)
+    assert len(frozen) < 1000
+    np.testing.assert_array_equal(pickle.loads(frozen)[5].depth, rows[5]["depth"])
+
+
+def _sums(store, order, results):
+    results.put([float(store[i].depth.sum()) for i in order])
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork.*")
+def test_two_epochs_in_four_processes(path, method):
+    """As a DataLoader does: the store was already read in the parent, and travels to its workers."""
+    store = open_store(path)
+    expected = [float(store[i].depth.sum()) for i in range(10)]
+    context = mp.get_context(method)
+    workers = 4 if method == "fork" else 2  # spawning imports everything anew
+    results = context.Queue()
+    order = [3, 9, 0, 6, 6, 1] * 2
+    processes = [context.Process(target=_sums, args=(store, order, results)) for _ in range(workers)]
+    for p in processes:
+        p.start()
+    try:
+        for _ in processes:
+            assert results.get(timeout=60) == [expected[i] for i in order]
+    finally:
+        for p in processes:
+            p.join(30)
+    assert float(store[9].depth.sum()) == expected[9]
+
+
+def test_spec_tells_shapes_and_sizes(path):
+    spec = open_store(path).spec
+    assert spec.rows == 10
+    geodesic = spec.arrays["maps/geodesic"]
+    assert geodesic.shape == (10, 8, 8, 21)
+    assert geodesic.dtype == "float16"
+    assert geodesic.files == 3
+    assert geodesic.raw_bytes == 10 * 8 * 8 * 21 * 2
+    assert geodesic.stored_bytes == sum(f.stat().st_size for f in (path / "maps/geodesic").glob("c.*"))
+    assert 0.5 < geodesic.ratio < 3
+    assert spec.arrays["joints"].codec == "plain"
+    assert spec.attributes["format"] == 1
+    json.dumps(spec.to_dict())
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "uint8"])
+def test_compare_sample_knows_rounding_from_error(tmp_path, rows, dtype):
+    kinds = tuple(m for m in KINDS if dtype != "uint8" or m.kind != "signed_edt")
+    store = open_store(write_store(tmp_path / "t.zarr", rows, kinds=kinds, dtype=dtype))
+    assert compare_sample(store, 2, rows[2]) == []
+    changed = dict(rows[2])
+    changed["maps/geodesic"] = changed["maps/geodesic"].copy()
+    changed["maps/geodesic"][1, 2, 3] += 0.01
+    changed["joints"] = changed["joints"] + np.float32(0.001)
+    problems = compare_sample(store, 2, changed)
+    assert len(problems) == 2
+    assert any("joints: 63 of 63 values differ" in p for p in problems)
+    assert any("maps/geodesic: 1 of 1344 values differ, by up to 0.0" in p for p in problems), problems
+
+
+def test_files_are_touched_when_a_sample_is_asked_for(path):
+    store = open_store(path)
+    assert store._shards == {}
+    store.read([0], ["depth"])
+    assert list(store._shards) == [("depth", 0)]
