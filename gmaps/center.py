@@ -74,8 +74,9 @@ def _center_of_mass(frame: Frame, half_side: float, depth_range: tuple[float, fl
         raise FrameError(f"{frame.name}: no depth between {near:g} and {far:g} mm, so there is no hand to be found")
     first = float(edges[filled[0]])
     intrinsics = (cam.fx, cam.fy, cam.cx, cam.cy)
-    # All that lies within a cube's depth of the nearest surface, then the box around its mean, until it rests.
-    x, y, z, _ = raster.center_of_mass(depth, *intrinsics, 0.0, 0.0, first + half_side, np.inf, half_side)
+    # The front of what is nearest: a hand before its owner's body. Then the box around its mean, until that rests.
+    front = half_side / 4
+    x, y, z, _ = raster.center_of_mass(depth, *intrinsics, 0.0, 0.0, first + front, np.inf, front)
     for _ in range(_STEPS):
         nx, ny, nz, n = raster.center_of_mass(depth, *intrinsics, x, y, z, half_side, half_side)
         if n == 0:

@@ -44,6 +44,11 @@ def _bones(axes: Axes, px: NDArray[np.floating], skeleton: Skeleton, size: float
     axes.scatter(px[:, 1], px[:, 0], s=size**2, c=colours, edgecolors="white", linewidths=0.6, zorder=3)
 
 
+def _grey_limits(near: float, far: float) -> tuple[float, float]:
+    """Depths shown as white and as black: the nearest is light grey, for white is what saw nothing."""
+    return near - 0.3 * max(far - near, 1.0), far
+
+
 def _bare(axes: Axes, title: str) -> None:
     axes.set_title(title, fontsize=9)
     axes.set_xticks([])
@@ -70,7 +75,8 @@ def frame_figure(frame: Frame, skeleton: Skeleton) -> Figure:
     seen = np.where(frame.depth > 0, frame.depth, np.nan)
     near = float(frame.joints[:, 2].min()) - 50
     far = float(frame.joints[:, 2].max()) + 100
-    image = axes.imshow(seen, cmap="gray_r", vmin=near, vmax=far)
+    white, black = _grey_limits(near, far)
+    image = axes.imshow(seen, cmap="gray_r", vmin=white, vmax=black)
     uvd = frame.camera.project(frame.joints)
     _bones(axes, uvd[:, 1::-1], skeleton)
     axes.set_xlim(-0.5, frame.depth.shape[1] - 0.5)
@@ -150,7 +156,8 @@ def _depth_panel(figure: Figure, axes: Axes, sample: Sample, skeleton: Skeleton,
     crop = sample.crop
     axes.set_axis_on()
     mm = np.where(crop.mask, crop.depth * crop.cube.half_side + crop.cube.center[2], np.nan)
-    image = axes.imshow(mm, cmap="gray_r")
+    white, black = _grey_limits(float(np.nanmin(mm)), float(np.nanmax(mm)))
+    image = axes.imshow(mm, cmap="gray_r", vmin=white, vmax=black)
     px = crop.joints_px(crop.size)
     _bones(axes, px, skeleton, 3.5)
     if joint is not None:
