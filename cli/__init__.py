@@ -49,7 +49,8 @@ class _LazyGroup(click.Group):
             click.echo(f"gmaps: {error}", err=True)
             ctx.exit(error.exit_code)
         except KeyboardInterrupt as stop:
-            click.echo(f"\ngmaps: {stop or 'stopped'}", err=True)
+            # An exception without arguments is true, and its text empty: Ctrl-C before a build has begun.
+            click.echo(f"\ngmaps: {str(stop) or 'stopped: run the same command again to go on'}", err=True)
             ctx.exit(130)
 
 

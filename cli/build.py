@@ -9,6 +9,10 @@ import click
 from ._common import json_option, print_json
 
 
+#: What has an option of its own, and so cannot be an option of the data set as well.
+_OWN = {"name": "--dataset", "root": "--root", "split": "--split"}
+
+
 def _dataset_options(pairs: tuple[str, ...]) -> dict[str, Any]:
     """KEY=VALUE pairs; numbers become numbers."""
     options: dict[str, Any] = {}
@@ -16,6 +20,8 @@ def _dataset_options(pairs: tuple[str, ...]) -> dict[str, Any]:
         key, sign, value = pair.partition("=")
         if not sign or not key:
             raise click.BadParameter(f"{pair!r} is not KEY=VALUE", param_hint="-O")
+        if key in _OWN:
+            raise click.BadParameter(f"{key!r} is no option of a data set: say {_OWN[key]} {value}", param_hint="-O")
         for kind in (int, float, str):
             try:
                 options[key] = kind(value)

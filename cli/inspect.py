@@ -69,14 +69,15 @@ def _joint_number(skeleton: Skeleton, joint: str | None) -> int | None:
 
     if joint is None:
         return None
-    if joint.lstrip("-").isdigit():
+    if joint in skeleton.joints:
+        return skeleton.joints.index(joint)
+    try:
         number = int(joint)
-        if not 0 <= number < len(skeleton):
-            raise UsageError(f"{skeleton.name} has joints 0 to {len(skeleton) - 1}, there is no joint {number}")
-        return number
-    if joint not in skeleton.joints:
-        raise unknown_name(f"joint of {skeleton.name}", joint, skeleton.joints)
-    return skeleton.joints.index(joint)
+    except ValueError:
+        raise unknown_name(f"joint of {skeleton.name}", joint, skeleton.joints) from None
+    if not 0 <= number < len(skeleton):
+        raise UsageError(f"{skeleton.name} has joints 0 to {len(skeleton) - 1}, there is no joint {number}")
+    return number
 
 
 def _summary(sample: Sample, skeleton: Skeleton, joint: int | None) -> dict[str, Any]:

@@ -59,6 +59,9 @@ def test_start_up_loads_nothing_heavy(command):
         (["build", "--dtype", "uint8", "--limit", "1"], 2, "signed_edt"),
         (["build", "-O", "seed"], 2, "KEY=VALUE"),
         (["build", "-O", "seeds=3", "--limit", "1"], 2, "seed"),
+        (["build", "-O", "name=msra", "--limit", "1"], 2, "say --dataset msra"),
+        (["build", "-O", "root=/data", "--limit", "1"], 2, "say --root /data"),
+        (["build", "-O", "split=train", "--limit", "1"], 2, "say --split train"),
         (["build", "--center", "nowhere.txt", "--limit", "1"], 1, "no such centre file"),
         (["build", "--dataset", "msra"], 1, "GMAPS_DATA"),
         (["build", "--dataset", "msra", "--root", "nowhere"], 1, "no such directory"),
@@ -134,7 +137,9 @@ def test_inspect_sample(store, tmp_path):
     [
         ((44,), "44 samples, 0 to 43"),
         ((1, "--joint", 21), "there is no joint 21"),
+        ((1, "--joint", "-1"), "there is no joint -1"),
         ((1, "--joint", "thumb_top"), "Did you mean 'thumb_tip'"),
+        ((1, "--joint", "²"), "no joint of msra21 called '²'"),
         ((1, "--save", "nowhere/p.png"), "cannot be written"),
         ((1, "--save", "p.xyz"), "cannot be written"),
     ],
@@ -172,6 +177,17 @@ def test_same_command_again_is_complete_and_another_is_refused(store):
     assert other.exit_code == 1
     assert "half_side" in other.output
     assert "--overwrite" in other.output
+
+
+@pytest.mark.parametrize(("text", "shown"), [("", "stopped: run the same command again"), ("3 kept", "3 kept")])
+def test_ctrl_c_leaves_with_130_and_says_how_to_go_on(text, shown, monkeypatch):
+    def stopped(*args, **kwargs):
+        raise KeyboardInterrupt(*([text] if text else []))
+
+    monkeypatch.setattr("gmaps.pipeline.build", stopped)
+    result = run("build", "--limit", 1)
+    assert result.exit_code == 130
+    assert f"gmaps: {shown}" in result.stderr
 
 
 def test_dry_run_writes_nothing(tmp_path):

@@ -54,6 +54,19 @@ def test_maps_are_drawn_as_they_are(store):
     assert marker.get_ydata()[0] == pytest.approx(row)
 
 
+def test_the_nearest_surface_is_not_as_white_as_nothing(store):
+    # Frame 0 shows the hand edge-on; its nearest strip once vanished before the white background.
+    for figure in (
+        sample_figure(store[0], store.skeleton),
+        frame_figure(gmaps.load_dataset("synthetic").read(0), store.skeleton),
+    ):
+        image = figure.axes[0].get_images()[0]
+        depth = image.get_array()
+        nearest = np.nanmin(np.ma.filled(depth, np.nan))
+        assert max(image.to_rgba(nearest)[:3]) < 0.9
+        assert image.norm.vmin < nearest < image.norm.vmax
+
+
 def test_frame_figure_draws_joints_where_they_project():
     data = gmaps.load_dataset("synthetic", frames=2)
     frame = data.read(1)
