@@ -8,7 +8,6 @@ import click
 
 from ._common import json_option, print_json
 
-
 #: What has an option of its own, and so cannot be an option of the data set as well.
 _OWN = {"name": "--dataset", "root": "--root", "split": "--split"}
 
@@ -35,9 +34,15 @@ def _dataset_options(pairs: tuple[str, ...]) -> dict[str, Any]:
 @click.option("--dataset", default="synthetic", show_default=True, help="The data set; see `gmaps datasets`.")
 @click.option("--root", metavar="DIR", help="Where its files are; by default $GMAPS_DATA/<name>.")
 @click.option("--out", metavar="STORE", help="The store; by default <name>.zarr here.")
-@click.option("--maps", metavar="KIND,...", help="Kinds of map; by default the five of `gmaps.maps.DEFAULT_MAPS`.")
+@click.option("--maps", metavar="KIND,...", help="Kinds of map, see `gmaps maps`; five of them by default.")
 @click.option("--workers", type=click.IntRange(min=0), help="Processes; by default all cores; 0 works in this one.")
-@click.option("--split", type=click.Choice(["train", "test", "all"]), default="all", show_default=True)
+@click.option(
+    "--split",
+    type=click.Choice(["train", "test", "all"]),
+    default="all",
+    show_default=True,
+    help="Which part of the data set.",
+)
 @click.option(
     "--center",
     metavar="joints|com|FILE",

@@ -113,7 +113,7 @@ def _summary(sample: Sample, skeleton: Skeleton, joint: int | None) -> dict[str,
     }
 
 
-@inspect.command()
+@inspect.command(short_help="One sample, as text and as a picture.")
 @click.argument("row", type=int)
 @store_option
 @click.option("--joint", metavar="N", help="Show one joint only: its number or name.")

@@ -22,8 +22,8 @@ from gmaps.store import Sample
 _SHOWN = 4
 
 
-def save_figure(figure: Figure, path: str | os.PathLike[str]) -> None:
-    """Write a figure; the suffix decides the format.
+def save_figure(figure: Figure, path: str | os.PathLike[str], dpi: int = 110) -> None:
+    """Write a figure; the suffix decides the format, `dpi` the size of its pixels.
 
     Raises
     ------
@@ -31,7 +31,7 @@ def save_figure(figure: Figure, path: str | os.PathLike[str]) -> None:
         The directory does not exist, or the suffix names no format.
     """
     try:
-        figure.savefig(path, dpi=110)
+        figure.savefig(path, dpi=dpi)
     except (OSError, ValueError) as error:
         raise UsageError(f"{os.fspath(path)}: the picture cannot be written: {error}") from None
 

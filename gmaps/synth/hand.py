@@ -163,7 +163,7 @@ def random_rotation(rng: np.random.Generator) -> NDArray[np.float64]:
     """(3, 3): hand axes to camera axes. The palm, or less often the back, faces the camera within some 70 degrees."""
     facing = 0.0 if rng.uniform() < 0.7 else np.pi
     yaw = facing + np.radians(np.clip(rng.normal(0, 32), -90, 90))
-    pitch = np.radians(np.clip(rng.normal(0, 28), -75, 75))
+    pitch = np.radians(np.clip(rng.normal(0, 28), -60, 60))
     roll = np.radians(np.clip(rng.normal(0, 35), -120, 120))
     upright = np.diag([1.0, -1.0, -1.0])  # fingers up in the image, palm towards the camera
     turn = _about(1, yaw)

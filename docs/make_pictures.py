@@ -1,0 +1,73 @@
+"""Draw the pictures of the documentation, with gmaps itself: `python docs/make_pictures.py`."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+import gmaps
+from gmaps.crop import CropParams, crop_dataset_frame
+from gmaps.maps import DEFAULT_MAPS, Scene
+from gmaps.viz import sample_figure, save_figure
+
+IMAGES = Path(__file__).parent / "img"
+
+
+def sample_picture() -> None:
+    """Sample 42 as `gmaps inspect sample 42` draws it."""
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "synthetic.zarr"
+        gmaps.build("synthetic", out, ("geodesic_surface", *DEFAULT_MAPS), limit=64, workers=0, progress=False)
+        store = gmaps.open_store(out)
+        save_figure(sample_figure(store[42], store.skeleton), IMAGES / "sample.png", dpi=75)
+
+
+def kinds_picture() -> None:
+    """One joint's map of every kind, side by side."""
+    data = gmaps.load_dataset("synthetic", frames=64)
+    crop = crop_dataset_frame(data.read(42), data.info.depth_range, CropParams())
+    joint = data.skeleton.joints.index("little_tip")
+    kinds = ("signed_edt", "euclidean", "geodesic", "geodesic_weighted", "geodesic_surface", "heatmap")
+    maps = gmaps.encode(crop, kinds, size=64)
+    silhouette = Scene(crop, 64).silhouette
+    figure = Figure(figsize=(12, 2.4), layout="constrained")
+    FigureCanvasAgg(figure)
+    row, col = crop.joints_px(64)[joint]
+    for axes, kind in zip(figure.subplots(1, len(kinds)), kinds, strict=True):
+        values = maps[kind][..., min(joint, maps[kind].shape[-1] - 1)]
+        if kind == "signed_edt":
+            axes.imshow(values, cmap="RdBu", vmin=-120, vmax=120)
+        else:
+            axes.imshow(np.where(silhouette | (values > 1e-3), values, np.nan), cmap="viridis", vmin=0, vmax=1)
+            axes.plot(col, row, "o", mfc="none", mec="red")
+        axes.contour(silhouette, [0.5], colors="black", linewidths=0.7)
+        axes.set_title(kind, fontsize=9)
+        axes.set_xticks([])
+        axes.set_yticks([])
+    save_figure(figure, IMAGES / "kinds.png")
+
+
+def hands_picture() -> None:
+    """Frames of the embedded data set."""
+    data = gmaps.load_dataset("synthetic", frames=64)
+    figure = Figure(figsize=(12, 4.6), layout="constrained")
+    FigureCanvasAgg(figure)
+    for axes, i in zip(figure.subplots(2, 6).flat, range(12), strict=True):
+        crop = crop_dataset_frame(data.read(i), data.info.depth_range, CropParams())
+        axes.imshow(np.where(crop.mask, crop.depth, np.nan), cmap="gray_r", vmin=-1, vmax=1)
+        px = crop.joints_px(128)
+        for parent, child in data.skeleton.bones:
+            axes.plot(px[[parent, child], 1], px[[parent, child], 0], color=data.skeleton.colour(child), lw=1)
+        axes.set_axis_off()
+    save_figure(figure, IMAGES / "synthetic.png", dpi=85)
+
+
+if __name__ == "__main__":
+    IMAGES.mkdir(exist_ok=True)
+    sample_picture()
+    kinds_picture()
+    hands_picture()
