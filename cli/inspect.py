@@ -24,6 +24,7 @@ def inspect() -> None:
 @json_option
 def store(store: str | None, as_json: bool) -> None:
     """Rows, arrays, sizes, parameters and rejected frames of a store."""
+    from gmaps.errors import CorruptStoreError
     from gmaps.pipeline.progress import format_bytes
     from gmaps.store import open_store
 
@@ -33,6 +34,9 @@ def store(store: str | None, as_json: bool) -> None:
         print_json(spec.to_dict())
         return
     a = spec.attributes
+    lacking = [key for key in ("dataset", "skeleton", "crop", "maps", "fingerprint_of", "counts") if key not in a]
+    if lacking:
+        raise CorruptStoreError(f"{spec.path}/zarr.json lacks the attributes {', '.join(lacking)}: build it again")
     crop, maps = a["crop"], a["maps"]
     skeleton = opened.skeleton
     stored = sum(i.stored_bytes for i in spec.arrays.values())
@@ -56,6 +60,10 @@ def store(store: str | None, as_json: bool) -> None:
         for i in spec.arrays.values()
     ]
     print_table(rows, ("array", "shape", "type", "codec", "on disk", "raw/disk"), right=(4, 5))
+    shards = -(-spec.rows // a["fingerprint_of"]["shard_samples"])
+    torn = [i.name for i in spec.arrays.values() if i.files < shards]
+    if torn:
+        raise CorruptStoreError(f"{spec.path}: files of {', '.join(torn)} are missing; `gmaps verify` tells which")
     if spec.rejects:
         click.echo(f"\n{len(spec.rejects):,} frames rejected")
         print_table([(f"  row {r['row']}", r["name"], r["reason"]) for r in spec.rejects[:20]])

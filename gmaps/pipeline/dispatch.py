@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from gmaps.datasets.base import DataSet
-from gmaps.errors import GmapsError
+from gmaps.errors import GmapsError, UsageError
 from gmaps.pipeline.ledger import ShardRecord
 from gmaps.pipeline.plan import Plan
 from gmaps.pipeline.worker import build_shard, write_shard
@@ -72,7 +72,7 @@ def _client(scheduler: str | None, workers: int) -> Iterator[Client]:
                 yield client
             return
         try:
-            client = Client(scheduler, set_as_default=False, timeout=CONNECT)
+            client = Client(_address(scheduler), set_as_default=False, timeout=CONNECT)
         except (OSError, ValueError) as error:
             raise GmapsError(f"no Dask scheduler answers at {scheduler}: {error}") from error
         with client:
@@ -81,6 +81,20 @@ def _client(scheduler: str | None, workers: int) -> Iterator[Client]:
             except TimeoutError:
                 raise GmapsError(f"the Dask scheduler at {scheduler} has no workers") from None
             yield client
+
+
+def _address(scheduler: str) -> str:
+    """The address, if it is one: Dask would look for a host of that name until it gave up.
+
+    Raises
+    ------
+    UsageError
+        It names no host and port.
+    """
+    host, _, port = scheduler.rpartition("://")[2].rpartition(":")
+    if not host or not port.rstrip("/").isdigit():
+        raise UsageError(f"a Dask scheduler has an address like tcp://host:8786, got {scheduler!r}")
+    return scheduler
 
 
 def _submit(client: Client, plan: Plan, todo: Sequence[int]) -> Iterator[ShardRecord]:

@@ -186,7 +186,7 @@ class Store:
     def rejects(self) -> list[dict[str, Any]]:
         """Row, frame, name and reason of each rejected frame."""
         file = self.path / REJECTS
-        return json.loads(file.read_text()) if file.exists() else []
+        return _read_json(file) if file.exists() else []
 
     @property
     def spec(self) -> StoreSpec:

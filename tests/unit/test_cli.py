@@ -65,6 +65,7 @@ def test_start_up_loads_nothing_heavy(command):
         (["build", "--center", "nowhere.txt", "--limit", "1"], 1, "no such centre file"),
         (["build", "--dataset", "msra"], 1, "GMAPS_DATA"),
         (["build", "--dataset", "msra", "--root", "nowhere"], 1, "no such directory"),
+        (["build", "--scheduler", "nonsense", "--limit", "1"], 2, "address like tcp://"),
         (["datasets", "nyv"], 2, "Did you mean 'nyu'"),
         (["datasets", "msra", "--check", "nowhere"], 1, "no such directory"),
         (["maps", "geodesics"], 2, "Did you mean 'geodesic'"),
@@ -234,3 +235,24 @@ def test_rejects_over_the_limit_leave_with_3(msra_tree, tmp_path):
     shown = run("inspect", "sample", bad["row"], "--store", out)
     assert shown.exit_code == 0
     assert "rejected" in shown.output
+
+
+def test_inspect_tells_of_missing_files(store, tmp_path):
+    import shutil
+
+    copy = tmp_path / "copy.zarr"
+    shutil.copytree(store, copy)
+    next((copy / "depth").glob("c.*")).unlink()
+    result = run("inspect", "store", "--store", copy)
+    assert result.exit_code == 1
+    assert "files of depth are missing" in result.output
+    (copy / "rejects.json").write_text("{torn")
+    result = run("inspect", "store", "--store", copy)
+    assert result.exit_code == 1
+    assert "rejects.json" in result.output
+    group = json.loads((copy / "zarr.json").read_text())
+    del group["attributes"]["crop"]
+    (copy / "zarr.json").write_text(json.dumps(group))
+    result = run("inspect", "store", "--store", copy)
+    assert result.exit_code == 1
+    assert "lacks the attributes crop" in result.output
