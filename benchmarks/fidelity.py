@@ -19,7 +19,6 @@ import eikonalfm
 import numpy as np
 import skfmm
 from numpy.typing import NDArray
-from pygeodesic.geodesic import PyGeodesicAlgorithmExact
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import dijkstra
 
@@ -28,6 +27,7 @@ from benchmarks.timing import RESULTS, human, take_turns, write
 from gmaps.crop import CropParams, crop_dataset_frame
 from gmaps.kernels.surface import triangulate
 from gmaps.maps import Scene
+from tests.reference import polyhedral
 
 SIZES = (32, 64, 128)
 #: Joints of each hand that are measured; the exact algorithm is slow at 128.
@@ -78,9 +78,7 @@ class Hand:
         new = len(points)
         points = np.vstack([points, weights @ points[[i, j, k]]])
         faces = np.vstack([np.delete(self.triangles, triangle, axis=0), [[i, j, new], [j, k, new], [k, i, new]]])
-        distance, _ = PyGeodesicAlgorithmExact(points, faces).geodesicDistances(np.array([new], np.int32), None)
-        distance = distance[:new]
-        return np.where((distance < 1e6) & (distance > 0), distance, np.inf)
+        return polyhedral.distances(points, faces, new)[:new]
 
 
 def handmap(hand: Hand, joints: NDArray[np.float64]) -> Planes:

@@ -88,6 +88,69 @@ def euclidean(points, silhouette, joints, theta, smallest, out):
 
 
 @nb.njit(nogil=True, cache=True, error_model="numpy")
+def directions(points, silhouette, joints, smallest, out):
+    """Unit vectors from each cell's surface point to each joint; void 0, as is a vector shorter than `smallest` mm.
+
+    Parameters
+    ----------
+    points : (H, H, 3) float32
+    silhouette : (H, H) bool
+    joints : (J, 3) float32
+        mm, same axes.
+    smallest : float
+    out : (H, H, 3 J) float32
+        x, y, z of joint 0, then of joint 1, ...
+    """
+    size = silhouette.shape[0]
+    for r in range(size):
+        for c in range(size):
+            if not silhouette[r, c]:
+                out[r, c, :] = np.float32(0)
+                continue
+            for j in range(joints.shape[0]):
+                dx = joints[j, 0] - points[r, c, 0]
+                dy = joints[j, 1] - points[r, c, 1]
+                dz = joints[j, 2] - points[r, c, 2]
+                d = np.sqrt(dx * dx + dy * dy + dz * dz)
+                f = np.float32(1) / d if d > smallest else np.float32(0)
+                out[r, c, 3 * j] = dx * f
+                out[r, c, 3 * j + 1] = dy * f
+                out[r, c, 3 * j + 2] = dz * f
+
+
+@nb.njit(nogil=True, cache=True, error_model="numpy")
+def limbs(ends, group, probabilistic, out):
+    """Closeness to limbs in the plane; a channel is the largest of its limbs.
+
+    Parameters
+    ----------
+    ends : (B, 4) float64
+        (row, col) of both ends of each limb.
+    group : (B,) int64
+        Channel of each limb.
+    probabilistic : bool
+        exp(-D^2 / 2) with D the distance to the segment in cells; else 1 where D <= 1, and 0.
+    out : (H, H, C) float32
+        Zeros; filled.
+    """
+    size = out.shape[0]
+    for b in range(ends.shape[0]):
+        r0, c0 = ends[b, 0], ends[b, 1]
+        dr, dc = ends[b, 2] - r0, ends[b, 3] - c0
+        square = dr * dr + dc * dc
+        k = group[b]
+        # Beyond seven cells exp(-D^2 / 2) is below 1e-10.
+        for r in range(max(math.ceil(min(r0, r0 + dr) - 7), 0), min(math.floor(max(r0, r0 + dr) + 7), size - 1) + 1):
+            low, high = min(c0, c0 + dc) - 7, max(c0, c0 + dc) + 7
+            for c in range(max(math.ceil(low), 0), min(math.floor(high), size - 1) + 1):
+                along = ((r - r0) * dr + (c - c0) * dc) / square if square > 0 else 0.0
+                along = min(max(along, 0.0), 1.0)
+                away = (r - r0 - along * dr) ** 2 + (c - c0 - along * dc) ** 2
+                value = math.exp(-0.5 * away) if probabilistic else (1.0 if away <= 1.0 + 1e-12 else 0.0)
+                out[r, c, k] = max(out[r, c, k], np.float32(value))
+
+
+@nb.njit(nogil=True, cache=True, error_model="numpy")
 def nearness(cells, t, cell, unit, theta, out, scale):
     """1 - T / T_max on the map's grid; void and unreached cells 0.
 

@@ -25,8 +25,8 @@ from gmaps.maps.base import (
 )
 
 # Imported for their registrations, in the order in which `list_maps` shows them.
-from gmaps.maps import geodesic, euclidean, heatmap  # noqa: F401  # isort: skip
-from gmaps.skeleton import Skeleton
+from gmaps.maps import geodesic, euclidean, heatmap, limb  # noqa: F401  # isort: skip
+from gmaps.skeleton import Skeleton, get_skeleton
 
 #: What a build makes unless asked otherwise.
 DEFAULT_MAPS = ("signed_edt", "geodesic", "geodesic_weighted", "euclidean", "heatmap")
@@ -137,7 +137,7 @@ def fingerprint() -> dict[str, Any]:
     return {"maps_version": MAPS_VERSION}
 
 
-def warm_up(params: MapParams | None = None, joints: int = 21) -> None:
+def warm_up(params: MapParams | None = None, skeleton: Skeleton | None = None) -> None:
     """Compile, or load from Numba's cache, all kernels that making these maps needs.
 
     Call it once before starting worker processes, so that they find the compiled code on disk.
@@ -147,8 +147,9 @@ def warm_up(params: MapParams | None = None, joints: int = 21) -> None:
     from gmaps.frame import Frame
 
     depth = np.full((64, 64), 400.0, np.float32)
-    somewhere = np.tile(np.array([0, 0, 400], np.float32), (joints, 1))
+    skeleton = skeleton or get_skeleton("msra21")
+    somewhere = np.tile(np.array([0, 0, 400], np.float32), (len(skeleton), 1))
     frame = Frame(depth, Camera(100.0, 100.0, 32.0, 32.0, 64, 64), somewhere)
     for projection in ("orthographic", "perspective"):
         crop = crop_frame(frame, Cube((0.0, 0.0, 400.0), 100.0), projection=projection)
-        encode_params(crop, params or MapParams(DEFAULT_MAPS))
+        encode_params(crop, params or MapParams(DEFAULT_MAPS), skeleton)

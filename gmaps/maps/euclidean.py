@@ -1,8 +1,47 @@
-"""Straight distances in space from the surface to the joints."""
+"""Straight distances in space from the surface to the joints, without and with their directions."""
 
 from __future__ import annotations
 
-from gmaps.maps.base import MapKind, register_map
+import numpy as np
+from numpy.typing import NDArray
+
+from gmaps.frame import Crop
+from gmaps.kernels import planar
+from gmaps.maps.base import MapKind, Scene, register_map
+
+#: Cells that vote for a joint.
+_VOTERS = 5
+
+
+def _encode_offset(scene: Scene) -> NDArray[np.float32]:
+    joints = scene.joints
+    out = np.empty((scene.size, scene.size, 4 * joints), np.float32)
+    units = np.empty((scene.size, scene.size, 3 * joints), np.float32)
+    smallest = 1e-2 if scene.profile == "handmap" else 1e-6
+    planar.directions(scene.points, scene.silhouette, scene.crop.joints_mm, smallest, units)
+    out[..., :joints] = scene.euclidean
+    out[..., joints:] = units
+    return out
+
+
+def _decode_offset(array: NDArray[np.float32], crop: Crop, scale: NDArray[np.float32] | None) -> NDArray[np.float32]:
+    """Mean over the five largest cells of p + u theta (1 - e), weighted by e; each joint has its own five."""
+    joints = array.shape[-1] // 4
+    scene = Scene(crop, array.shape[0])
+    hand = scene.silhouette
+    points = scene.points[hand].astype(np.float64)
+    near = array[..., :joints][hand].astype(np.float64)
+    units = array[..., joints:][hand].reshape(-1, joints, 3).astype(np.float64)
+    out = np.empty((joints, 3), np.float32)
+    for j in range(joints):
+        best = np.argsort(-near[:, j], kind="stable")[:_VOTERS]
+        e, u = near[best, j], units[best, j]
+        u = u / np.maximum(np.linalg.norm(u, axis=1, keepdims=True), 1e-6)
+        votes = points[best] + u * (scene.theta * (1 - e))[:, None]
+        weight = np.maximum(e, 1e-9)
+        out[j] = (votes * weight[:, None]).sum(axis=0) / weight.sum()
+    return out
+
 
 EUCLIDEAN = register_map(
     MapKind(
@@ -13,5 +52,17 @@ EUCLIDEAN = register_map(
         value_range=(0.0, 1.0),
         encode=lambda scene: scene.euclidean,
         original="dist2",
+    )
+)
+OFFSET = register_map(
+    MapKind(
+        name="offset",
+        summary="euclidean of all joints, then the unit vectors from the surface to them",
+        formula="J channels of euclidean, then x y z of (x_j - x(p)) / |x_j - x(p)|, joint by joint; 0 in the void",
+        channels=lambda skeleton: 4 * len(skeleton),
+        value_range=(-1.0, 1.0),
+        encode=_encode_offset,
+        decode=_decode_offset,
+        original="udir2",
     )
 )

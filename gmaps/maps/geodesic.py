@@ -5,8 +5,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from gmaps.errors import UsageError
+from gmaps.frame import Crop
 from gmaps.kernels import fmm, planar
 from gmaps.maps.base import MapKind, Scene, register_map
+from gmaps.maps.decode import lift, multilaterate
 
 #: Of the upwind scheme. Order 2 costs half as much again as order 1 and halves the error.
 ORDER = 2
@@ -77,6 +80,20 @@ def _weighted(scene: Scene) -> NDArray[np.float32]:
     return scene.get("geodesic") * scene.euclidean
 
 
+def _decode(array: NDArray[np.float32], crop: Crop, scale: NDArray[np.float32] | None) -> NDArray[np.float32]:
+    """To mm by the scale, then to the point that the smallest distances are measured from; z is the surface's."""
+    if scale is None or len(scale) != array.shape[-1]:
+        raise UsageError("a geodesic map becomes mm by its scale, one a joint: give decode scale=")
+    size = array.shape[0]
+    known = Scene(crop, size).silhouette
+    px = np.empty((array.shape[-1], 2))
+    for j in range(len(px)):
+        reached = known & (array[..., j] > 0)
+        t = (1 - array[..., j]) * float(scale[j]) / (2 * crop.cube.half_side / size)
+        px[j] = multilaterate(t, reached) if reached.any() else (size - 1) / 2
+    return lift(px, crop, size)
+
+
 SIGNED_EDT = register_map(
     MapKind(
         name="signed_edt",
@@ -96,6 +113,7 @@ GEODESIC = register_map(
         channels=len,
         value_range=(0.0, 1.0),
         encode=_geodesic,
+        decode=_decode,
         scaled=True,
         original="edt2",
     )

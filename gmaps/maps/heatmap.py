@@ -6,8 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
+from gmaps.frame import Crop
 from gmaps.kernels import planar
 from gmaps.maps.base import MapKind, Scene, register_map
+from gmaps.maps.decode import lift, peak
 
 #: Cells. Tompson et al. (2014) and HandMap.
 SIGMA = 0.8
@@ -31,6 +33,12 @@ def _original(scene: Scene, out: NDArray[np.float32]) -> NDArray[np.float32]:
     return out
 
 
+def _decode(array: NDArray[np.float32], crop: Crop, scale: NDArray[np.float32] | None) -> NDArray[np.float32]:
+    """Sub-pixel argmax in the plane; z is the front surface's."""
+    px = np.array([peak(array[..., j]) for j in range(array.shape[-1])])
+    return lift(px, crop, array.shape[0])
+
+
 HEATMAP = register_map(
     MapKind(
         name="heatmap",
@@ -39,6 +47,7 @@ HEATMAP = register_map(
         channels=len,
         value_range=(0.0, 1.0),
         encode=_encode,
+        decode=_decode,
         original="hmap2",
     )
 )

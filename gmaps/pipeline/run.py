@@ -223,7 +223,7 @@ def _build(
             bar.say(f"made again: {problem}")
         if todo:
             # Compiled here, so that no worker has to; and a full disk is better met now than in the night.
-            warm_up(job.maps, len(dataset.skeleton))
+            warm_up(job.maps, dataset.skeleton)
             check_space(plan, probe(plan, dataset), before)
         try:
             for record in make_shards(plan, dataset, todo, scheduler):

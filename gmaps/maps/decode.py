@@ -1,0 +1,93 @@
+"""From maps back to joints: what several kinds' decoders share."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gmaps.frame import Crop
+from gmaps.maps.base import Scene
+
+
+def lift(px: NDArray[np.float64], crop: Crop, size: int) -> NDArray[np.float32]:
+    """Positions on a grid to mm, at the depth of the surface there.
+
+    A map of the plane knows nothing of depth: the joint is put on the front surface of its cell, or of the nearest
+    cell of hand, so its z is that of the skin before it.
+
+    Parameters
+    ----------
+    px : (J, 2) float64
+        (row, col).
+    crop
+        Gives the cube and the surface.
+    size
+        H.
+
+    Returns
+    -------
+    (J, 3) float32
+        mm, camera axes.
+    """
+    scene = Scene(crop, size)
+    hand = np.argwhere(scene.silhouette)
+    h = crop.cube.half_side
+    x, y, z = crop.cube.center
+    out = np.empty((len(px), 3))
+    for j, p in enumerate(px):
+        depth = z
+        if len(hand):
+            r, c = hand[((hand - p) ** 2).sum(axis=1).argmin()]
+            depth = z + float(scene.surface[r, c]) * h
+        plane = (p[::-1] + 0.5) / size * 2 - 1
+        ratio = depth / z if crop.projection == "perspective" else 1.0
+        out[j] = (x + plane[0] * h) * ratio, (y + plane[1] * h) * ratio, depth
+    return out.astype(np.float32)
+
+
+def peak(plane: NDArray[np.floating]) -> NDArray[np.float64]:
+    """(2,) float64, (row, col) of the largest value, to a fraction of a cell.
+
+    The logarithm of a Gaussian is a parabola: its apex follows exactly from the peak's cell and its two neighbours in
+    a row and in a column. Where the peak lies on the border there is one neighbour only, and the cell's centre is
+    given.
+    """
+    rows, cols = plane.shape
+    at = np.array(np.unravel_index(int(plane.argmax()), plane.shape), float)
+    logs = np.log(np.maximum(plane.astype(np.float64), 1e-30))
+    r, c = int(at[0]), int(at[1])
+    for axis, (k, n) in enumerate(((r, rows), (c, cols))):
+        if not 0 < k < n - 1:
+            continue
+        before, here, after = (logs[r + d, c] if axis == 0 else logs[r, c + d] for d in (-1, 0, 1))
+        bend = 2 * here - before - after
+        if bend > 1e-9:
+            at[axis] += np.clip((after - before) / (2 * bend), -1, 1)
+    return at
+
+
+def multilaterate(t: NDArray[np.floating], known: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """(2,) float64, (row, col) of the point from which the distances near by are measured.
+
+    Near their source, distances are straight: |cell - p|^2 = T^2 for each cell, which is linear in p and |p|^2, and
+    is solved by least squares over the nine smallest distances.
+
+    Parameters
+    ----------
+    t : (H, H)
+        Distances, cells.
+    known : (H, H) bool
+        Where they mean something.
+    """
+    cells = np.argwhere(known)
+    values = t[known].astype(np.float64)
+    near = np.argsort(values, kind="stable")[:9]
+    near = near[values[near] <= values[near[0]] + 3]
+    c, d = cells[near].astype(float), values[near]
+    origin = c[0]
+    c = c - origin
+    matrix = np.column_stack([2 * c, -np.ones(len(c))])
+    # Of few cells, or of cells in a line, the solution nearest to the smallest distance's cell is taken.
+    found, *_ = np.linalg.lstsq(matrix, (c**2).sum(axis=1) - d**2, rcond=1e-9)
+    offset = found[:2]
+    return origin + offset if np.hypot(*offset) <= d.max() + 3 else origin
