@@ -119,35 +119,57 @@ def directions(points, silhouette, joints, smallest, out):
 
 
 @nb.njit(nogil=True, cache=True, error_model="numpy")
-def limbs(ends, group, probabilistic, out):
+def limbs(ends, channel, probabilistic, all_first, out):
     """Closeness to limbs in the plane; a channel is the largest of its limbs.
 
     Parameters
     ----------
     ends : (B, 4) float64
         (row, col) of both ends of each limb.
-    group : (B,) int64
+    channel : (B,) int64
         Channel of each limb.
     probabilistic : bool
         exp(-D^2 / 2) with D the distance to the segment in cells; else 1 where D <= 1, and 0.
+    all_first : bool
+        Channel 0 is the largest of all others.
     out : (H, H, C) float32
-        Zeros; filled.
+        Filled.
     """
     size = out.shape[0]
+    channels = out.shape[2]
+    # Squared distances first: of the limbs of a channel only the nearest needs an exponential. Beyond six cells it
+    # would be below 2e-8.
+    reach = 6.0 if probabilistic else 1.0
+    limit = np.float32(reach * reach + 1e-6)
+    out[:] = limit
     for b in range(ends.shape[0]):
         r0, c0 = ends[b, 0], ends[b, 1]
         dr, dc = ends[b, 2] - r0, ends[b, 3] - c0
         square = dr * dr + dc * dc
-        k = group[b]
-        # Beyond seven cells exp(-D^2 / 2) is below 1e-10.
-        for r in range(max(math.ceil(min(r0, r0 + dr) - 7), 0), min(math.floor(max(r0, r0 + dr) + 7), size - 1) + 1):
-            low, high = min(c0, c0 + dc) - 7, max(c0, c0 + dc) + 7
-            for c in range(max(math.ceil(low), 0), min(math.floor(high), size - 1) + 1):
-                along = ((r - r0) * dr + (c - c0) * dc) / square if square > 0 else 0.0
-                along = min(max(along, 0.0), 1.0)
+        inverse = 1.0 / square if square > 0 else 0.0
+        k = channel[b]
+        top = max(math.ceil(min(r0, r0 + dr) - reach), 0)
+        bottom = min(math.floor(max(r0, r0 + dr) + reach), size - 1)
+        left = max(math.ceil(min(c0, c0 + dc) - reach), 0)
+        right = min(math.floor(max(c0, c0 + dc) + reach), size - 1)
+        for r in range(top, bottom + 1):
+            for c in range(left, right + 1):
+                along = min(max(((r - r0) * dr + (c - c0) * dc) * inverse, 0.0), 1.0)
                 away = (r - r0 - along * dr) ** 2 + (c - c0 - along * dc) ** 2
-                value = math.exp(-0.5 * away) if probabilistic else (1.0 if away <= 1.0 + 1e-12 else 0.0)
-                out[r, c, k] = max(out[r, c, k], np.float32(value))
+                out[r, c, k] = min(out[r, c, k], np.float32(away))
+    for r in range(size):
+        for c in range(size):
+            best = limit
+            for k in range(1 if all_first else 0, channels):
+                away = out[r, c, k]
+                best = min(best, away)
+                out[r, c, k] = np.float32(0)
+                if away < limit:
+                    out[r, c, k] = math.exp(-0.5 * away) if probabilistic else 1.0
+            if all_first:
+                out[r, c, 0] = np.float32(0)
+                if best < limit:
+                    out[r, c, 0] = math.exp(-0.5 * best) if probabilistic else 1.0
 
 
 @nb.njit(nogil=True, cache=True, error_model="numpy")

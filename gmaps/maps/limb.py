@@ -49,10 +49,14 @@ def _encoder(probabilistic: bool, grouping: str) -> Callable[[Scene], NDArray[np
             raise UsageError(f"skeleton {skeleton.name} has {len(skeleton)} joints, the crop {scene.joints}")
         members = _channels(skeleton, grouping)
         px = scene.joints_px
-        ends = np.array([[*px[a], *px[b]] for k in members for a, b in (skeleton.bones[i] for i in k)])
-        channel = np.array([c for c, k in enumerate(members) for _ in k])
-        out = np.zeros((scene.size, scene.size, len(members)), np.float32)
-        planar.limbs(ends.reshape(-1, 4), channel, probabilistic, out)
+        bones = np.array(skeleton.bones, np.int64).reshape(-1, 2)
+        all_first = grouping == "g1g6"
+        channel = np.empty(len(bones), np.int64)
+        for k, own in enumerate(members):
+            if k or not all_first:
+                channel[own] = k
+        out = np.empty((scene.size, scene.size, len(members)), np.float32)
+        planar.limbs(np.hstack([px[bones[:, 0]], px[bones[:, 1]]]), channel, probabilistic, all_first, out)
         return out
 
     return encode
