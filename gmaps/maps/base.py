@@ -61,6 +61,7 @@ class Scene:
         self.slowness = slowness
         self.scale: dict[str, NDArray[np.float32]] = {}
         self._made: dict[str, NDArray[np.float32]] = {}
+        self._kept: dict[str, Any] = {}
 
     @property
     def joints(self) -> int:
@@ -134,6 +135,12 @@ class Scene:
         smallest = 1e-2 if self.profile == "handmap" else 0.0
         planar.euclidean(self.points, self.silhouette, self.crop.joints_mm, self.theta, smallest, out)
         return out
+
+    def once(self, key: str, make: Callable[[], Any]) -> Any:
+        """What `make` gives, kept under a key: for what several kinds of one family share."""
+        if key not in self._kept:
+            self._kept[key] = make()
+        return self._kept[key]
 
     def get(self, name: str) -> NDArray[np.float32]:
         """A map of this scene, made once."""

@@ -1,0 +1,128 @@
+"""Three orthographic looks at the points of a crop: along z, y and x.
+
+Views are (row, col) = (y, x), (x, z) and (z, y); the axis that is looked along is z, y and x.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numba as nb
+import numpy as np
+
+
+@nb.njit(nogil=True, cache=True, error_model="numpy")
+def points_of(depth, cx, cy, cz, h, perspective):
+    """Points of a crop's hand pixels that lie in the cube.
+
+    Parameters
+    ----------
+    depth : (S, S) float32
+    cx, cy, cz, h : float
+        The cube, mm.
+    perspective : bool
+        Whether rows and columns are the image's.
+
+    Returns
+    -------
+    (n, 3) float32
+        x, y, z in cube units.
+    """
+    size = depth.shape[0]
+    points = np.empty((size * size, 3), np.float32)
+    n = 0
+    for r in range(size):
+        y = (r + 0.5) / size * 2 - 1
+        for c in range(size):
+            z = depth[r, c]
+            if z >= 1:
+                continue
+            x = (c + 0.5) / size * 2 - 1
+            px, py = x, y
+            if perspective:
+                ratio = (cz + z * h) / cz
+                px = ((x * h + cx) * ratio - cx) / h
+                py = ((y * h + cy) * ratio - cy) / h
+                if abs(px) > 1 or abs(py) > 1:
+                    continue
+            points[n, 0] = px
+            points[n, 1] = py
+            points[n, 2] = z
+            n += 1
+    return points[:n].copy()
+
+
+@nb.njit(nogil=True, cache=True, inline="always", error_model="numpy")
+def _cell(unit, size):
+    return min(max(math.floor((unit + 1) * 0.5 * size), 0), size - 1)
+
+
+@nb.njit(nogil=True, cache=True, error_model="numpy")
+def look(points, out, stored):
+    """Three images of the points; the nearest along the axis looked along, the smallest, wins.
+
+    Parameters
+    ----------
+    points : (n, 3) float32
+    out : (S, S, 3) float32
+        Filled with the coordinate that is looked along, in cube units; 1 where nothing is seen.
+    stored : int
+        -1, or the axis whose coordinate is stored in all three views, as the original does with z (2).
+    """
+    size = out.shape[0]
+    nearest = np.full(out.shape, np.inf, np.float32)
+    out[:] = np.float32(1)
+    for i in range(points.shape[0]):
+        for view in range(3):
+            along = 2 - view
+            row = 1 if view == 0 else (0 if view == 1 else 2)
+            col = 0 if view == 0 else (2 if view == 1 else 1)
+            r = _cell(points[i, row], size)
+            c = _cell(points[i, col], size)
+            if points[i, along] < nearest[r, c, view]:
+                nearest[r, c, view] = points[i, along]
+                out[r, c, view] = points[i, stored if stored >= 0 else along]
+
+
+@nb.njit(nogil=True, cache=True, error_model="numpy")
+def occupied(points, size):
+    """(size, size, size) bool, axes x, y, z: voxels that hold a point."""
+    out = np.zeros((size, size, size), np.bool_)
+    for i in range(points.shape[0]):
+        out[_cell(points[i, 0], size), _cell(points[i, 1], size), _cell(points[i, 2], size)] = True
+    return out
+
+
+@nb.njit(nogil=True, cache=True, error_model="numpy")
+def euclidean(voxels, joints, theta, out):
+    """For each view, the largest 1 - min(d, theta) / theta of the occupied voxels behind a cell; void 0.
+
+    Parameters
+    ----------
+    voxels : (H, H, H) bool
+        Axes x, y, z.
+    joints : (J, 3) float64
+        Relative to the cube's centre, mm.
+    theta : float
+        The cube's side, mm.
+    out : (H, H, 3 J) float32
+        Filled: view 0's joints, then view 1's, then view 2's.
+    """
+    size = voxels.shape[0]
+    n = joints.shape[0]
+    cell = theta / size
+    out[:] = np.float32(0)
+    for x in range(size):
+        for y in range(size):
+            for z in range(size):
+                if not voxels[x, y, z]:
+                    continue
+                for j in range(n):
+                    dx = joints[j, 0] - ((x + 0.5) * cell - 0.5 * theta)
+                    dy = joints[j, 1] - ((y + 0.5) * cell - 0.5 * theta)
+                    dz = joints[j, 2] - ((z + 0.5) * cell - 0.5 * theta)
+                    d = math.sqrt(dx * dx + dy * dy + dz * dz)
+                    near = np.float32(max(1 - d / theta, 0.0))
+                    out[y, x, j] = max(out[y, x, j], near)
+                    out[x, z, n + j] = max(out[x, z, n + j], near)
+                    out[z, y, 2 * n + j] = max(out[z, y, 2 * n + j], near)

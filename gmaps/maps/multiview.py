@@ -1,0 +1,128 @@
+"""Maps of three orthographic views of a crop's points: along z, y and x (HandMap's multi-view variant).
+
+A view's (row, col) is (y, x), (x, z) and (z, y). Channels are view 0's joints, then view 1's, then view 2's.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gmaps.frame import Crop
+from gmaps.kernels import multiview, planar
+from gmaps.maps.base import MapKind, Profile, Scene, register_map
+from gmaps.maps.geodesic import ORDER
+
+#: (row, col) of each view, as axes x = 0, y = 1, z = 2.
+AXES = ((1, 0), (0, 2), (2, 1))
+
+
+def _points(crop: Crop) -> NDArray[np.float32]:
+    depth = np.ascontiguousarray(crop.depth, np.float32)
+    found: NDArray[np.float32] = multiview.points_of(
+        depth, *crop.cube.center, crop.cube.half_side, crop.projection == "perspective"
+    )
+    return found
+
+
+def views(crop: Crop, size: int | None = None, profile: Profile = "default") -> NDArray[np.float32]:
+    """Three images of a crop's points, each storing the coordinate that it looks along.
+
+    Parameters
+    ----------
+    crop
+        What is looked at.
+    size
+        S, rows and columns; the crop's own by default.
+    profile
+        "handmap" stores z in all three, as the original does: its second and third view are mere silhouettes.
+
+    Returns
+    -------
+    (S, S, 3) float32
+        Cube units, -1 to 1; 1 where nothing is seen. The nearest point, of the smallest coordinate, wins.
+    """
+    size = crop.size if size is None else size
+    out = np.empty((size, size, 3), np.float32)
+    multiview.look(_points(crop), out, 2 if profile == "handmap" else -1)
+    return out
+
+
+def _voxels(scene: Scene) -> NDArray[np.bool_]:
+    return scene.once("voxels", lambda: multiview.occupied(_points(scene.crop), scene.size))
+
+
+def silhouettes(scene: Scene) -> list[NDArray[np.bool_]]:
+    """The three silhouettes, (H, H) bool each: a cell is hand if any of its points is."""
+    v = _voxels(scene)
+    seen = (np.any(v, axis=2).T, np.any(v, axis=1), np.any(v, axis=0).T)
+    return [np.ascontiguousarray(s) for s in seen]
+
+
+def _euclidean(scene: Scene) -> NDArray[np.float32]:
+    out = np.empty((scene.size, scene.size, 3 * scene.joints), np.float32)
+    relative = scene.crop.joints_mm.astype(np.float64) - np.asarray(scene.crop.cube.center)
+    multiview.euclidean(_voxels(scene), relative, scene.theta, out)
+    return out
+
+
+def _geodesic(scene: Scene) -> NDArray[np.float32]:
+    n = scene.joints
+    out = np.empty((scene.size, scene.size, 3 * n), np.float32)
+    scales = np.empty(3 * n, np.float32)
+    unit = scene.crop.joints.astype(np.float64)
+    theta = scene.theta if scene.normalize == "theta" else 0.0
+    for view, (silhouette, axes) in enumerate(zip(silhouettes(scene), AXES, strict=True)):
+        px = (unit[:, axes] + 1) / 2 * scene.size - 0.5
+        plane = np.empty((scene.size, scene.size, n), np.float32)
+        scale = np.empty(n, np.float32)
+        px = np.ascontiguousarray(px)
+        planar.geodesic(silhouette, px, ORDER, scene.slowness, scene.cell, theta, plane, scale)
+        out[..., view * n : (view + 1) * n] = plane
+        scales[view * n : (view + 1) * n] = scale
+    scene.scale["views_geodesic"] = scales
+    return out
+
+
+def _weighted(scene: Scene) -> NDArray[np.float32]:
+    return scene.get("views_geodesic") * scene.get("views_euclidean")
+
+
+def _kind(name: str, summary: str, formula: str, original: str, **rest: Any) -> None:
+    register_map(
+        MapKind(
+            name=name,
+            summary=summary,
+            formula=formula,
+            channels=lambda skeleton: 3 * len(skeleton),
+            value_range=(0.0, 1.0),
+            original=original,
+            **rest,
+        )
+    )
+
+
+_kind(
+    "views_euclidean",
+    "Straight 3D distance to each joint, seen along z, y and x",
+    "largest 1 - min(d, theta) / theta of a cell's occupied voxels, d from the voxel's centre; 0 in the void",
+    "ov3dist2",
+    encode=_euclidean,
+)
+_kind(
+    "views_geodesic",
+    "geodesic in the silhouettes seen along z, y and x",
+    "geodesic, in the silhouette of each view",
+    "ov3edt2",
+    encode=_geodesic,
+    scaled=True,
+)
+_kind(
+    "views_geodesic_weighted",
+    "views_geodesic x views_euclidean: HandMap's best",
+    "views_geodesic(p) * views_euclidean(p)",
+    "ov3edt2m",
+    encode=_weighted,
+)
