@@ -152,6 +152,42 @@ def sample_figure(sample: Sample, skeleton: Skeleton, *, joint: int | None = Non
     return figure
 
 
+def kind_figure(kind: str) -> Figure:
+    """A map kind on the embedded data set's frame 42.
+
+    Parameters
+    ----------
+    kind
+        Its name.
+
+    Returns
+    -------
+    matplotlib Figure
+        As `sample_figure` draws it.
+    """
+    from gmaps.crop import CropParams, crop_dataset_frame
+    from gmaps.datasets import load_dataset
+    from gmaps.maps import MapParams, encode_params
+
+    data = load_dataset("synthetic", frames=64)
+    frame = data.read(42)
+    crop = crop_dataset_frame(frame, data.info.depth_range, CropParams())
+    maps = encode_params(crop, MapParams((kind,)), data.skeleton)
+    sample = Sample(
+        42,
+        frame.index,
+        frame.subject,
+        frame.sequence,
+        True,
+        crop.joints_mm,
+        crop.cube,
+        crop.depth,
+        dict(maps),
+        maps.scale,
+    )
+    return sample_figure(sample, data.skeleton)
+
+
 def _depth_panel(figure: Figure, axes: Axes, sample: Sample, skeleton: Skeleton, joint: int | None) -> None:
     crop = sample.crop
     axes.set_axis_on()

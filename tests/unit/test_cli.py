@@ -69,6 +69,7 @@ def test_start_up_loads_nothing_heavy(command):
         (["datasets", "nyv"], 2, "Did you mean 'nyu'"),
         (["datasets", "msra", "--check", "nowhere"], 1, "no such directory"),
         (["maps", "geodesics"], 2, "Did you mean 'geodesic'"),
+        (["maps", "--save", "p.png"], 2, "--save needs the NAME"),
         (["inspect", "store"], 1, "no store here"),
         (["inspect", "store", "--store", "."], 1, "no zarr.json in it"),
         (["inspect", "sample", "1", "--store", "nothing.zarr"], 1, "does not exist"),
@@ -257,3 +258,12 @@ def test_inspect_tells_of_missing_files(store, tmp_path):
     result = run("inspect", "store", "--store", copy)
     assert result.exit_code == 1
     assert "lacks the attributes crop" in result.output
+
+
+@pytest.mark.parametrize("kind", ["geodesic_surface", "limb", "views_euclidean"])
+def test_a_map_is_drawn_and_timed(kind, tmp_path):
+    result = run("maps", kind, "--save", tmp_path / "p.png", "--cost", "--json")
+    assert result.exit_code == 0, result.output
+    assert (tmp_path / "p.png").stat().st_size > 10_000
+    assert 1 < json.loads(result.stdout)["microseconds"] < 1e5
+    assert "us a frame here" in run("maps", kind, "--cost").output
