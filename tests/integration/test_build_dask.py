@@ -137,7 +137,8 @@ def spoil(cluster):
     [
         (_raise, DatasetError, r"^labels\.txt: cut off$"),
         (_divide, GmapsError, r"row 13 \(S3/.*frame 13\) of synthetic stopped the build: ZeroDivisionError"),
-        (_die, GmapsError, r"died again and again, last with rows 1[25] to .*out of memory.*fewer --workers"),
+        # Dask blames whatever waited on the worker when it died for the last time: the shard of row 13 or one beside it.
+        (_die, GmapsError, r"died again and again, last with rows (9|12|15) to .*out of memory.*fewer --workers"),
     ],
 )
 def test_what_stops_a_worker_is_told(tmp_path, whole, cluster, spoil, deed, kind, message):
