@@ -137,7 +137,7 @@ def spoil(cluster):
     [
         (_raise, DatasetError, r"^labels\.txt: cut off$"),
         (_divide, GmapsError, r"row 13 \(S3/.*frame 13\) of synthetic stopped the build: ZeroDivisionError"),
-        # Dask blames whatever waited on the worker when it died for the last time: the shard of row 13 or one beside it.
+        # Dask blames what waited on the worker when it died for the last time: row 13's shard, or one beside it.
         (_die, GmapsError, r"died again and again, last with rows (9|12|15) to .*out of memory.*fewer --workers"),
     ],
 )
