@@ -11,6 +11,18 @@ import numba as nb
 import numpy as np
 
 
+@nb.njit(nogil=True, cache=True, inline="always", error_model="numpy")
+def place(r, c, z, size, cx, cy, cz, h, perspective):
+    """x and y of a crop's pixel at depth z, cube units; see `points_of`."""
+    x = (c + 0.5) / size * 2 - 1
+    y = (r + 0.5) / size * 2 - 1
+    if perspective:
+        ratio = (cz + z * h) / cz
+        x = ((x * h + cx) * ratio - cx) / h
+        y = ((y * h + cy) * ratio - cy) / h
+    return x, y
+
+
 @nb.njit(nogil=True, cache=True, error_model="numpy")
 def points_of(depth, cx, cy, cz, h, perspective):
     """Points of a crop's hand pixels that lie in the cube.
@@ -32,21 +44,15 @@ def points_of(depth, cx, cy, cz, h, perspective):
     points = np.empty((size * size, 3), np.float32)
     n = 0
     for r in range(size):
-        y = (r + 0.5) / size * 2 - 1
         for c in range(size):
             z = depth[r, c]
             if z >= 1:
                 continue
-            x = (c + 0.5) / size * 2 - 1
-            px, py = x, y
-            if perspective:
-                ratio = (cz + z * h) / cz
-                px = ((x * h + cx) * ratio - cx) / h
-                py = ((y * h + cy) * ratio - cy) / h
-                if abs(px) > 1 or abs(py) > 1:
-                    continue
-            points[n, 0] = px
-            points[n, 1] = py
+            x, y = place(r, c, z, size, cx, cy, cz, h, perspective)
+            if abs(x) > 1 or abs(y) > 1:
+                continue
+            points[n, 0] = x
+            points[n, 1] = y
             points[n, 2] = z
             n += 1
     return points[:n].copy()

@@ -25,7 +25,7 @@ from gmaps.maps.base import (
 )
 
 # Imported for their registrations, in the order in which `list_maps` shows them.
-from gmaps.maps import geodesic, euclidean, heatmap, limb, multiview  # noqa: F401  # isort: skip
+from gmaps.maps import geodesic, euclidean, heatmap, limb, multiview, volumetric  # noqa: F401  # isort: skip
 from gmaps.skeleton import Skeleton, get_skeleton
 
 #: What a build makes unless asked otherwise.

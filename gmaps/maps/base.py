@@ -149,6 +149,10 @@ class Scene:
         return self._made[name]
 
 
+def _plane(size: int) -> tuple[int, ...]:
+    return size, size
+
+
 @dataclass(frozen=True)
 class MapKind:
     """One kind of guidance map.
@@ -166,7 +170,7 @@ class MapKind:
     value_range
         Smallest and largest value; infinite where only the cube bounds it.
     encode
-        Scene -> (H, W, C) float32. May set `scene.scale[name]`.
+        Scene -> float32 of `shape`. May set `scene.scale[name]`.
     decode
         (array, crop, scale) -> (J, 3) mm, where the kind can be inverted.
     scaled
@@ -175,6 +179,10 @@ class MapKind:
         Of a value; empty for none.
     original
         HandMap's name for it.
+    grid
+        Its shape without the channels for H: (H, H), or (H, H, H) and the like in voxels.
+    keep_as
+        The type that a store must keep it in, where any other would spoil it; empty where the store may choose.
     """
 
     name: str
@@ -187,6 +195,12 @@ class MapKind:
     scaled: bool = False
     unit: str = ""
     original: str = ""
+    grid: Callable[[int], tuple[int, ...]] = _plane
+    keep_as: str = ""
+
+    def shape(self, size: int, skeleton: Skeleton) -> tuple[int, ...]:
+        """Of the array that `encode` gives for maps of `size` rows and columns."""
+        return (*self.grid(size), self.channels(skeleton))
 
 
 class Maps(dict[str, NDArray[np.float32]]):

@@ -5,8 +5,50 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from gmaps.errors import UsageError
 from gmaps.frame import Crop
 from gmaps.maps.base import Scene
+
+#: Points that vote for a joint.
+_VOTERS = 5
+
+
+def vote(points: NDArray[np.floating], values: NDArray[np.floating], theta: float) -> NDArray[np.float32]:
+    """Mean over each joint's own five largest e of p + u theta (1 - e), weighted by e.
+
+    Parameters
+    ----------
+    points : (n, 3)
+        p, mm.
+    values : (n, 4 J)
+        e = 1 - d / theta of all joints, then the unit vectors u, x y z joint by joint.
+    theta : float
+        mm.
+
+    Returns
+    -------
+    (J, 3) float32
+        mm.
+
+    Raises
+    ------
+    UsageError
+        When there are no points.
+    """
+    if not len(points):
+        raise UsageError("the crop holds no hand, so no point of it can tell where the joints are")
+    joints = values.shape[1] // 4
+    near = values[:, :joints].astype(np.float64)
+    units = values[:, joints:].reshape(-1, joints, 3).astype(np.float64)
+    out = np.empty((joints, 3), np.float32)
+    for j in range(joints):
+        best = np.argsort(-near[:, j], kind="stable")[:_VOTERS]
+        e, u = near[best, j], units[best, j]
+        u = u / np.maximum(np.linalg.norm(u, axis=1, keepdims=True), 1e-6)
+        votes = points[best] + u * (theta * (1 - e))[:, None]
+        weight = np.maximum(e, 1e-9)
+        out[j] = (votes * weight[:, None]).sum(axis=0) / weight.sum()
+    return out
 
 
 def lift(px: NDArray[np.float64], crop: Crop, size: int) -> NDArray[np.float32]:

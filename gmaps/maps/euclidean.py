@@ -8,9 +8,7 @@ from numpy.typing import NDArray
 from gmaps.frame import Crop
 from gmaps.kernels import planar
 from gmaps.maps.base import MapKind, Scene, register_map
-
-#: Cells that vote for a joint.
-_VOTERS = 5
+from gmaps.maps.decode import vote
 
 
 def _encode_offset(scene: Scene) -> NDArray[np.float32]:
@@ -25,22 +23,10 @@ def _encode_offset(scene: Scene) -> NDArray[np.float32]:
 
 
 def _decode_offset(array: NDArray[np.float32], crop: Crop, scale: NDArray[np.float32] | None) -> NDArray[np.float32]:
-    """Mean over the five largest cells of p + u theta (1 - e), weighted by e; each joint has its own five."""
-    joints = array.shape[-1] // 4
+    """Each joint as the cells nearest to it see it."""
     scene = Scene(crop, array.shape[0])
     hand = scene.silhouette
-    points = scene.points[hand].astype(np.float64)
-    near = array[..., :joints][hand].astype(np.float64)
-    units = array[..., joints:][hand].reshape(-1, joints, 3).astype(np.float64)
-    out = np.empty((joints, 3), np.float32)
-    for j in range(joints):
-        best = np.argsort(-near[:, j], kind="stable")[:_VOTERS]
-        e, u = near[best, j], units[best, j]
-        u = u / np.maximum(np.linalg.norm(u, axis=1, keepdims=True), 1e-6)
-        votes = points[best] + u * (scene.theta * (1 - e))[:, None]
-        weight = np.maximum(e, 1e-9)
-        out[j] = (votes * weight[:, None]).sum(axis=0) / weight.sum()
-    return out
+    return vote(scene.points[hand].astype(np.float64), array[hand], scene.theta)
 
 
 EUCLIDEAN = register_map(

@@ -19,7 +19,7 @@ from gmaps.maps.geodesic import ORDER
 AXES = ((1, 0), (0, 2), (2, 1))
 
 
-def _points(crop: Crop) -> NDArray[np.float32]:
+def _points_of(crop: Crop) -> NDArray[np.float32]:
     depth = np.ascontiguousarray(crop.depth, np.float32)
     found: NDArray[np.float32] = multiview.points_of(
         depth, *crop.cube.center, crop.cube.half_side, crop.projection == "perspective"
@@ -46,17 +46,25 @@ def views(crop: Crop, size: int | None = None, profile: Profile = "default") -> 
     """
     size = crop.size if size is None else size
     out = np.empty((size, size, 3), np.float32)
-    multiview.look(_points(crop), out, 2 if profile == "handmap" else -1)
+    multiview.look(_points_of(crop), out, 2 if profile == "handmap" else -1)
     return out
 
 
-def _voxels(scene: Scene) -> NDArray[np.bool_]:
-    return scene.once("voxels", lambda: multiview.occupied(_points(scene.crop), scene.size))
+def points(scene: Scene) -> NDArray[np.float32]:
+    """(n, 3) float32: the points of the crop's hand pixels that lie in the cube, cube units."""
+    found: NDArray[np.float32] = scene.once("points", lambda: _points_of(scene.crop))
+    return found
+
+
+def voxels(scene: Scene) -> NDArray[np.bool_]:
+    """(H, H, H) bool, axes x, y, z: where a point lies."""
+    found: NDArray[np.bool_] = scene.once("voxels", lambda: multiview.occupied(points(scene), scene.size))
+    return found
 
 
 def silhouettes(scene: Scene) -> list[NDArray[np.bool_]]:
     """The three silhouettes, (H, H) bool each: a cell is hand if any of its points is."""
-    v = _voxels(scene)
+    v = voxels(scene)
     seen = (np.any(v, axis=2).T, np.any(v, axis=1), np.any(v, axis=0).T)
     return [np.ascontiguousarray(s) for s in seen]
 
@@ -64,7 +72,7 @@ def silhouettes(scene: Scene) -> list[NDArray[np.bool_]]:
 def _euclidean(scene: Scene) -> NDArray[np.float32]:
     out = np.empty((scene.size, scene.size, 3 * scene.joints), np.float32)
     relative = scene.crop.joints_mm.astype(np.float64) - np.asarray(scene.crop.cube.center)
-    multiview.euclidean(_voxels(scene), relative, scene.theta, out)
+    multiview.euclidean(voxels(scene), relative, scene.theta, out)
     return out
 
 
