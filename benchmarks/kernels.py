@@ -16,7 +16,8 @@ import gmaps
 from benchmarks.timing import Row, table, take_turns, write
 from gmaps.crop import CropParams, crop_dataset_frame
 from gmaps.frame import Crop
-from gmaps.maps import DEFAULT_MAPS, Scene
+from gmaps.maps import DEFAULT_MAPS, Scene, get_map
+from gmaps.skeleton import get_skeleton
 from tests.reference import handmap
 
 SIZES = (32, 64, 128)
@@ -97,6 +98,23 @@ def run() -> list[Row]:
     alone = sum(together.values())
     all_five = take_turns({"all": partial(gmaps.encode, crop, DEFAULT_MAPS)}, rounds=60)["all"]
     rows.append(Row("all five kinds of one frame, 32 x 32", all_five, alone, "the five one by one"))
+    skeleton = get_skeleton("msra21")
+    planes = tuple(n for n in gmaps.list_maps() if len(get_map(n).grid(32)) == 2 and not n.startswith("views"))
+    families = tuple(n for n in planes if not n.startswith("limb_"))
+    spaces = tuple(n for n in gmaps.list_maps() if len(get_map(n).grid(32)) != 2)
+    views = tuple(n for n in gmaps.list_maps() if n.startswith("views"))
+    groups = {"2D kinds, one of each family": families, "2D kinds, every limb group too": planes,
+              "three-view kinds": views, "voxel kinds, 64 in and 32 out": spaces}  # fmt: skip
+    for what, kinds in groups.items():
+        some = crops[:10]
+        alone = whole = 0.0
+        for c in some:
+            calls = {n: partial(gmaps.encode, c, (n,), skeleton=skeleton) for n in kinds}
+            alone += sum(take_turns(calls, rounds=10).values()) / len(some)
+            whole += take_turns({"all": partial(gmaps.encode, c, kinds, skeleton=skeleton)}, rounds=20)["all"] / len(
+                some
+            )
+        rows.append(Row(f"all {len(kinds)} {what}, one frame", whole, alone, "one by one"))
     print(table("Kernels, one core", rows))
     print(f"written to {write('kernels', rows)}")
     return rows

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from ._common import json_option, print_json, print_table
+
+if TYPE_CHECKING:
+    from gmaps.maps import MapKind
 
 
 def _facts(name: str) -> dict[str, Any]:
@@ -20,6 +23,7 @@ def _facts(name: str) -> dict[str, Any]:
         "name": kind.name,
         "summary": kind.summary,
         "formula": kind.formula,
+        "shape": _shape(kind),
         "channels": kind.channels(get_skeleton("msra21")),
         "range": [low, high] if math.isfinite(low) and math.isfinite(high) else None,
         "unit": kind.unit,
@@ -27,6 +31,16 @@ def _facts(name: str) -> dict[str, Any]:
         "invertible": kind.decode is not None,
         "original": kind.original,
     }
+
+
+def _shape(kind: MapKind) -> str:
+    """For 21 joints, in terms of H."""
+    from gmaps.skeleton import get_skeleton
+
+    # One H that no number of channels is a multiple of.
+    *grid, channels = kind.shape(1009, get_skeleton("msra21"))
+    sides = [f"{n // 1009}H" if n > 1009 else "H" for n in grid]
+    return "x".join([*sides, str(channels)])
 
 
 def _range(facts: dict[str, Any]) -> str:
@@ -79,7 +93,7 @@ def maps(name: str | None, cost: bool, save: str | None, as_json: bool) -> None:
         rows = [
             (
                 f["name"],
-                f"HxHx{f['channels']}",
+                f["shape"],
                 _range(f),
                 *([f"{f['microseconds']:.0f}"] if cost else []),
                 f["summary"],
@@ -102,7 +116,7 @@ def maps(name: str | None, cost: bool, save: str | None, as_json: bool) -> None:
     lines: list[tuple[str, str]] = [
         ("value", facts["formula"]),
         ("range", _range(facts)),
-        ("channels", f"{facts['channels']} for 21 joints"),
+        ("shape", f"{facts['shape']} for 21 joints"),
     ]
     if facts["scaled"]:
         lines.append(("scale", f"{name}_scale holds the mm that a value of 1 stands for, joint by joint"))

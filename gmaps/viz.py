@@ -119,7 +119,7 @@ def sample_figure(sample: Sample, skeleton: Skeleton, *, joint: int | None = Non
     """
     crop = sample.crop
     joints = _fingertips(skeleton) if joint is None else [joint]
-    flat = {n: m for n, m in sample.maps.items() if m.ndim == 3}
+    flat = {n: _flat(m) for n, m in sample.maps.items() if m.ndim > 1}
     single = [n for n, m in flat.items() if m.shape[-1] != len(skeleton)]
     per_joint = [n for n, m in flat.items() if m.shape[-1] == len(skeleton)]
     if joint is None:
@@ -135,14 +135,14 @@ def sample_figure(sample: Sample, skeleton: Skeleton, *, joint: int | None = Non
         axes.set_axis_off()
     _depth_panel(figure, panels[0], sample, skeleton, joint)
     for axes, name in zip(panels[1:], single, strict=False):
-        _map_panel(figure, axes, sample, name, 0, None, skeleton)
+        _map_panel(figure, axes, sample, name, flat[name][..., 0], None, skeleton)
     if joint is None:
         for row, name in enumerate(per_joint, 1):
             for column, j in enumerate(joints):
-                _map_panel(figure, grid[row][column], sample, name, j, j, skeleton)
+                _map_panel(figure, grid[row][column], sample, name, flat[name][..., j], j, skeleton)
     else:
         for axes, name in zip(panels[1 + len(single) :], per_joint, strict=False):
-            _map_panel(figure, axes, sample, name, joint, joint, skeleton)
+            _map_panel(figure, axes, sample, name, flat[name][..., joint], joint, skeleton)
     x, y, z = crop.cube.center
     figure.suptitle(
         f"sample {sample.index} (frame {sample.frame}), cube around ({x:.0f}, {y:.0f}, {z:.0f}) mm, "
@@ -188,6 +188,18 @@ def kind_figure(kind: str) -> Figure:
     return sample_figure(sample, data.skeleton)
 
 
+def _flat(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Voxels as an image, rows y and columns x: what is largest along z, or the middle cut where all have a value."""
+    if values.ndim == 3:
+        return values
+    if np.count_nonzero(values) > values.size / 2:
+        seen = values[:, :, values.shape[2] // 2]
+    else:
+        at = np.abs(values).argmax(axis=2)[:, :, None]
+        seen = np.take_along_axis(values, at, axis=2)[:, :, 0]
+    return seen.swapaxes(0, 1)
+
+
 def _depth_panel(figure: Figure, axes: Axes, sample: Sample, skeleton: Skeleton, joint: int | None) -> None:
     crop = sample.crop
     axes.set_axis_on()
@@ -213,9 +225,14 @@ def _bar(figure: Figure, image: Any, axes: Axes, label: str) -> None:
 
 
 def _map_panel(
-    figure: Figure, axes: Axes, sample: Sample, name: str, channel: int, joint: int | None, skeleton: Skeleton
+    figure: Figure,
+    axes: Axes,
+    sample: Sample,
+    name: str,
+    values: NDArray[np.float32],
+    joint: int | None,
+    skeleton: Skeleton,
 ) -> None:
-    values = sample.maps[name][..., channel]
     size = values.shape[0]
     low, high = get_map(name).value_range
     silhouette = Scene(sample.crop, size).silhouette

@@ -88,7 +88,7 @@ def euclidean(points, silhouette, joints, theta, smallest, out):
 
 
 @nb.njit(nogil=True, cache=True, error_model="numpy")
-def directions(points, silhouette, joints, smallest, out):
+def directions(points, silhouette, joints, smallest, near, out):
     """Unit vectors from each cell's surface point to each joint; void 0, as is a vector shorter than `smallest` mm.
 
     Parameters
@@ -98,24 +98,40 @@ def directions(points, silhouette, joints, smallest, out):
     joints : (J, 3) float32
         mm, same axes.
     smallest : float
-    out : (H, H, 3 J) float32
-        x, y, z of joint 0, then of joint 1, ...
+    near : (H, H, J) float32
+        What goes before the vectors.
+    out : (H, H, 4 J) float32
+        `near`, then x, y, z of joint 0, then of joint 1, ...
     """
     size = silhouette.shape[0]
+    n = joints.shape[0]
+    jx = joints[:, 0].copy()
+    jy = joints[:, 1].copy()
+    jz = joints[:, 2].copy()
+    least = np.float32(smallest)
+    # Apart from the interleaved stores, so that roots and quotients run in vectors.
+    factor = np.empty(n, np.float32)
     for r in range(size):
         for c in range(size):
             if not silhouette[r, c]:
                 out[r, c, :] = np.float32(0)
                 continue
-            for j in range(joints.shape[0]):
-                dx = joints[j, 0] - points[r, c, 0]
-                dy = joints[j, 1] - points[r, c, 1]
-                dz = joints[j, 2] - points[r, c, 2]
+            x = points[r, c, 0]
+            y = points[r, c, 1]
+            z = points[r, c, 2]
+            for j in range(n):
+                dx = jx[j] - x
+                dy = jy[j] - y
+                dz = jz[j] - z
                 d = np.sqrt(dx * dx + dy * dy + dz * dz)
-                f = np.float32(1) / d if d > smallest else np.float32(0)
-                out[r, c, 3 * j] = dx * f
-                out[r, c, 3 * j + 1] = dy * f
-                out[r, c, 3 * j + 2] = dz * f
+                factor[j] = np.float32(1) / d if d > least else np.float32(0)
+            for j in range(n):
+                out[r, c, j] = near[r, c, j]
+            for j in range(n):
+                at = n + np.uint32(3) * np.uint32(j)
+                out[r, c, at] = (jx[j] - x) * factor[j]
+                out[r, c, at + 1] = (jy[j] - y) * factor[j]
+                out[r, c, at + 2] = (jz[j] - z) * factor[j]
 
 
 @nb.njit(nogil=True, cache=True, error_model="numpy")

@@ -144,9 +144,9 @@ def _relax(t, neighbours, i, width, changed):
 def march(cells, size, joints):
     """Distance from every joint through the given voxels.
 
-    A joint in one of them starts there, and in those of the eight around it that hang together with it by faces. Any
-    other starts in those that the ball around it touches that reaches the nearest one's centre. Starts have their straight
-    distance to the joint. Positions outside the grid are moved to the nearest place on it first.
+    A joint in one of them starts there, and in those of the eight around it that hang together with it by faces.
+    Any other starts in those that the ball around it touches that reaches the nearest one's centre. Starts have
+    their straight distance to the joint. Positions outside the grid are moved to the nearest place on it first.
 
     Parameters
     ----------

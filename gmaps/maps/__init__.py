@@ -82,7 +82,8 @@ def encode(
     Returns
     -------
     Maps
-        A dict of (H, W, C) float32 arrays; `.scale[kind]` is (C,) float32, mm that a value of 1 stands for.
+        A dict of float32 arrays, (H, H, C), or (V, V, V, C) in voxels; `.scale[kind]` is (C,) float32, mm that a
+        value of 1 stands for.
 
     Raises
     ------
@@ -105,8 +106,8 @@ def decode(
     ----------
     name
         The kind.
-    array : (H, W, C)
-        Its values.
+    array : (H, H, C) or (V, V, V, C)
+        Its values, as `encode` gives them.
     crop
         Gives the cube and the surface; its joints are not used.
     scale : (C,), optional

@@ -14,11 +14,8 @@ from gmaps.maps.decode import vote
 def _encode_offset(scene: Scene) -> NDArray[np.float32]:
     joints = scene.joints
     out = np.empty((scene.size, scene.size, 4 * joints), np.float32)
-    units = np.empty((scene.size, scene.size, 3 * joints), np.float32)
     smallest = 1e-2 if scene.profile == "handmap" else 1e-6
-    planar.directions(scene.points, scene.silhouette, scene.crop.joints_mm, smallest, units)
-    out[..., :joints] = scene.euclidean
-    out[..., joints:] = units
+    planar.directions(scene.points, scene.silhouette, scene.crop.joints_mm, smallest, scene.euclidean, out)
     return out
 
 

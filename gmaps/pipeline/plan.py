@@ -189,7 +189,7 @@ def make_plan(
 
 def _map_array(name: str, params: MapParams, dataset: DataSet) -> MapArray:
     kind = get_map(name)
-    return MapArray(name, params.size, kind.channels(dataset.skeleton), kind.scaled, kind.value_range)
+    return MapArray(name, kind.shape(params.size, dataset.skeleton), kind.scaled, kind.value_range, kind.keep_as)
 
 
 def _attributes(

@@ -44,7 +44,7 @@ class Sample:
     depth : (S, S) float32
         -1 near face to 1 far face; 1 where nothing is seen.
     maps
-        Kind -> (H, W, C) float32.
+        Kind -> (H, H, C) float32, or (V, V, V, C) in voxels.
     scale
         Kind -> (C,) float32, what a value of 1 stands for, mm; only kinds that are normalised per joint.
     """

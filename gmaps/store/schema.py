@@ -40,19 +40,21 @@ class MapArray:
     ----------
     kind
         Its name: the array becomes `maps/<kind>`.
-    size, channels
-        H and C of its (H, H, C) values.
+    shape
+        Of its values: (H, H, C), (V, V, V, C) in voxels, or (C,).
     scaled
         Whether it is normalised per joint, so that `maps/<kind>_scale` says what a value of 1 stands for.
     value_range
         The smallest and largest value; infinite where there is no bound.
+    keep_as
+        The only dtype that does not spoil it; empty where any will do.
     """
 
     kind: str
-    size: int
-    channels: int
+    shape: tuple[int, ...]
     scaled: bool
     value_range: tuple[float, float]
+    keep_as: str = ""
 
 
 @dataclass(frozen=True)
@@ -150,12 +152,12 @@ def make_layout(
         ArraySpec("valid", (), "bool", (), False, attributes={"long_name": "False where the frame was rejected"}),
     ]
     for m in maps:
-        arrays.append(_map_array(m, dtype))
+        arrays.append(_map_array(m, m.keep_as or dtype))
         if m.scaled:
             arrays.append(
                 ArraySpec(
                     f"maps/{m.kind}_scale",
-                    (m.channels,),
+                    (m.shape[-1],),
                     "float32",
                     (f"{m.kind}_channel",),
                     nan,
@@ -181,9 +183,15 @@ def _map_array(m: MapArray, dtype: str) -> ArraySpec:
         # The two attributes are the CF conventions' own, so that xarray decodes without help.
         attributes |= {"scale_factor": (hi - lo) / 255, "add_offset": float(lo)}
         fill = int(np.clip(np.rint((0 - lo) / (hi - lo) * 255), 0, 255))
-    item = (m.size, m.size, m.channels)
-    dims = ("map_row", "map_col", f"{m.kind}_channel")
-    return ArraySpec(f"maps/{m.kind}", item, dtype, dims, fill, True, quantised, attributes)
+    *grid, _ = m.shape
+    # Kinds of one grid share its dimensions; voxels come in two sizes, so that their names tell them apart.
+    names = (
+        ("map_row", "map_col")
+        if len(grid) == 2
+        else tuple(f"{axis}{n}" for axis, n in zip("xyz", grid, strict=False))
+    )
+    dims = (*names, f"{m.kind}_channel")
+    return ArraySpec(f"maps/{m.kind}", m.shape, dtype, dims, fill, True, quantised, attributes)
 
 
 def metadata_files(

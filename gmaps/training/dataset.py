@@ -125,7 +125,6 @@ class GuidanceDataset(Dataset[Item]):
 
     def _encode(self, read: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         if not np.isfinite(read["cube"]).all():
-            joints, size = len(read["joints"]), self.params.size
-            kinds = {name: get_map(name).channels(self.store.skeleton) for name in self.maps}
-            return {name: np.zeros((size, size, c or joints), np.float32) for name, c in kinds.items()}
+            size, skeleton = self.params.size, self.store.skeleton
+            return {name: np.zeros(get_map(name).shape(size, skeleton), np.float32) for name in self.maps}
         return dict(encode_params(self._crop(read), self.params, self.store.skeleton))

@@ -18,6 +18,9 @@ from gmaps.store.half import float_to_half, half_to_float
 from gmaps.store.schema import MapArray, make_layout
 from gmaps.store.writer import ShardWriter, finish_store
 
+#: Planes, voxels and plain lists of values.
+SHAPES = st.lists(st.integers(1, 6), min_size=1, max_size=4).map(tuple)
+
 
 @st.composite
 def stores(draw):
@@ -27,7 +30,7 @@ def stores(draw):
         "shard": draw(st.integers(1, 14)),
         "joints": draw(st.integers(1, 5)),
         "crop": draw(st.sampled_from([1, 3, 16])),
-        "map": MapArray("m", draw(st.integers(1, 9)), draw(st.integers(1, 6)), draw(st.booleans()), (-2.0, 3.0)),
+        "map": MapArray("m", draw(SHAPES), draw(st.booleans()), (-2.0, 3.0)),
         "dtype": draw(st.sampled_from(["float16", "float32", "uint8"])),
         "rejected": draw(st.sets(st.integers(0, rows - 1))),
         "indices": draw(st.lists(st.integers(-rows, rows - 1), max_size=20)),

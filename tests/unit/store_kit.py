@@ -11,9 +11,9 @@ from gmaps.store.schema import MapArray, make_layout
 from gmaps.store.writer import ShardWriter, finish_store
 
 KINDS = (
-    MapArray("geodesic", 8, 21, True, (0.0, 1.0)),
-    MapArray("signed_edt", 8, 1, False, (-math.inf, math.inf)),
-    MapArray("heatmap", 8, 21, False, (0.0, 1.0)),
+    MapArray("geodesic", (8, 8, 21), True, (0.0, 1.0)),
+    MapArray("signed_edt", (8, 8, 1), False, (-math.inf, math.inf)),
+    MapArray("heatmap", (8, 8, 21), False, (0.0, 1.0)),
 )
 ATTRIBUTES = {
     "format": 1,
@@ -38,9 +38,9 @@ def fake_rows(n, seed=0, kinds=KINDS, joints=21, size=16):
             "valid": True,
         }
         for m in kinds:
-            row[f"maps/{m.kind}"] = rng.random((m.size, m.size, m.channels), np.float32)
+            row[f"maps/{m.kind}"] = rng.random(m.shape, np.float32)
             if m.scaled:
-                row[f"maps/{m.kind}_scale"] = rng.uniform(50, 200, m.channels).astype(np.float32)
+                row[f"maps/{m.kind}_scale"] = rng.uniform(50, 200, m.shape[-1]).astype(np.float32)
         rows.append(row)
     return rows
 

@@ -106,7 +106,7 @@ def test_xarray_opens_it_as_it_is(path, rows):
 
 
 def test_xarray_decodes_uint8(tmp_path, rows):
-    kinds = (MapArray("heatmap", 8, 21, False, (-0.5, 1.5)),)
+    kinds = (MapArray("heatmap", (8, 8, 21), False, (-0.5, 1.5)),)
     path = write_store(tmp_path / "s.zarr", rows, kinds=kinds, dtype="uint8")
     with xarray.open_zarr(path, group="maps") as ds:
         np.testing.assert_allclose(ds.heatmap[3], rows[3]["maps/heatmap"], atol=2 / 510 + 1e-6)
@@ -115,7 +115,7 @@ def test_xarray_decodes_uint8(tmp_path, rows):
 
 @pytest.mark.parametrize(("dtype", "bound"), [("float32", 0.0), ("float16", 2.5e-4), ("uint8", 1 / 510 + 1e-7)])
 def test_stated_error_bounds_hold_on_the_unit_range(tmp_path, dtype, bound):
-    kinds = (MapArray("geodesic", 8, 21, True, (0.0, 1.0)),)
+    kinds = (MapArray("geodesic", (8, 8, 21), True, (0.0, 1.0)),)
     rows = fake_rows(6, 3, kinds)
     rows[0]["maps/geodesic"][0, 0, :4] = [0, 1, 0.5, np.nextafter(np.float32(1), np.float32(0))]
     store = open_store(write_store(tmp_path / "s.zarr", rows, kinds=kinds, dtype=dtype))
@@ -133,7 +133,7 @@ def test_uint8_needs_a_bounded_range():
 
 
 def test_uint8_fill_is_the_code_nearest_to_zero(tmp_path, rows):
-    kinds = (MapArray("heatmap", 8, 21, False, (-1.0, 1.0)),)
+    kinds = (MapArray("heatmap", (8, 8, 21), False, (-1.0, 1.0)),)
     store = open_store(write_store(tmp_path / "s.zarr", rows, kinds=kinds, dtype="uint8"))
     np.testing.assert_allclose(store[6].maps["heatmap"], 0, atol=1 / 255 + 1e-7)
 
