@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from pathlib import Path
 
@@ -55,11 +56,10 @@ def find_center(
             raise FrameError(f"{frame.name}: its row of the centre file is marked invalid")
         return float(position[0]), float(position[1]), float(position[2])
     if how == "joints":
-        if not np.isfinite(frame.joints).all():
+        middle: Center = raster.middle(np.ascontiguousarray(frame.joints, np.float32))
+        if not math.isfinite(sum(middle)):
             raise FrameError(f"{frame.name}: a joint is not a number")
-        low, high = frame.joints.min(axis=0), frame.joints.max(axis=0)
-        x, y, z = (float(v) for v in (low.astype(np.float64) + high) / 2)
-        return x, y, z
+        return middle
     if how == "com":
         return _center_of_mass(frame, half_side, depth_range)
     raise UsageError(f"the centre comes from 'joints', 'com' or a position, not {how!r}")

@@ -5,6 +5,7 @@ Shapes, units and axes are said here once; every other file relies on them.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -65,13 +66,13 @@ class Cube:
     half_side: float = 120.0
 
     def __post_init__(self) -> None:
-        values = np.asarray([*self.center, self.half_side], np.float32)
-        if values.shape != (4,) or not np.isfinite(values).all():
+        values = [float(np.float32(v)) for v in (*self.center, self.half_side)]
+        if len(values) != 4 or not math.isfinite(sum(values)):
             raise FrameError(f"a cube needs a finite centre (x, y, z) and half side, got {self.center}")
         if values[3] <= 0:
             raise UsageError(f"half_side must be positive (mm), got {self.half_side}")
-        object.__setattr__(self, "center", tuple(float(v) for v in values[:3]))
-        object.__setattr__(self, "half_side", float(values[3]))
+        object.__setattr__(self, "center", tuple(values[:3]))
+        object.__setattr__(self, "half_side", values[3])
 
     def to_array(self) -> NDArray[np.float32]:
         """(4,) float32: center x y z, half_side, mm. The store's `cube` row."""

@@ -16,8 +16,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from gmaps.camera import Camera
 from gmaps.datasets.base import Check, DatasetInfo, Index, Split
-from gmaps.datasets.msra_files import CAMERA, HEADER, WHOLE, parse_depth, parse_header, parse_joints
+from gmaps.datasets.msra_files import CAMERA, HEADER, WHOLE, parse_box, parse_depth, parse_header, parse_joints
 from gmaps.datasets.reader import Reader, check_joints, digest, frame_numbers, read_bytes, some_names
 from gmaps.errors import DatasetError, FrameError, unknown_name
 from gmaps.frame import Frame
@@ -137,6 +138,19 @@ class Msra(Reader):
 
     def read(self, i: int) -> Frame:
         """Frame at position i; see `DataSet.read`."""
+        data, place = self._bytes(i)
+        return Frame(parse_depth(data, place[-1]), CAMERA, *place)
+
+    def read_cut(self, i: int) -> Frame:
+        """See `Reader.read_cut`: the box that the file holds."""
+        data, place = self._bytes(i)
+        depth, left, top = parse_box(data, place[-1])
+        height, width = depth.shape
+        camera = Camera(CAMERA.fx, CAMERA.fy, CAMERA.cx - left, CAMERA.cy - top, width, height)
+        return Frame(depth, camera, *place)
+
+    def _bytes(self, i: int) -> tuple[bytes, tuple[NDArray[np.float32], int, int, int, str]]:
+        """A frame's file, and what a `Frame` has besides depth and camera."""
         row = int(self._index.frame[self.position(i)])
         table = self._table
         subject, gesture, number = int(table.subject[row]), int(table.gesture[row]), int(table.number[row])
@@ -148,7 +162,7 @@ class Msra(Reader):
             raise FrameError(f"{name}: its labels are known to be wrong (DeepPrior++ leaves it out, too)")
         joints = table.joints[row]
         check_joints(joints, name)
-        return Frame(parse_depth(data, name), CAMERA, joints, row, subject, gesture, name)
+        return data, (joints, row, subject, gesture, name)
 
     def fingerprint(self) -> dict[str, Any]:
         """See `DataSet.fingerprint`."""

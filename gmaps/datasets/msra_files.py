@@ -41,6 +41,14 @@ def parse_depth(data: bytes, name: str) -> NDArray[np.float32]:
     FrameError
         Truncated, a header that cannot be or disagrees with the size, values that are no depths.
     """
+    box, left, top = parse_box(data, name)
+    depth = np.zeros((CAMERA.height, CAMERA.width), np.float32)
+    depth[top : top + box.shape[0], left : left + box.shape[1]] = box
+    return depth
+
+
+def parse_box(data: bytes, name: str) -> tuple[NDArray[np.float32], int, int]:
+    """As `parse_depth`, the file's box alone: its depth, and the column and row at which it lies."""
     if len(data) == WHOLE:  # the set of 2014; no box of the image's factors gives this size with a header
         left, top, right, bottom = 0, 0, CAMERA.width, CAMERA.height
         values = np.frombuffer(data, "<f4")
@@ -51,9 +59,8 @@ def parse_depth(data: bytes, name: str) -> NDArray[np.float32]:
         low, high = values.min(), values.max()
     if not (low >= 0 and high < FARTHEST_MM):  # also when NaN
         raise FrameError(f"{name}: depths from {low} to {high} mm, not all of 0 or more; restore it from the archive")
-    depth = np.zeros((CAMERA.height, CAMERA.width), np.float32)
-    depth[top:bottom, left:right] = values.reshape(bottom - top, right - left)
-    return depth
+    # A copy, because bytes cannot be written to: Numba compiles kernels once more for such arrays.
+    return values.reshape(bottom - top, right - left).astype(np.float32), left, top
 
 
 def parse_header(head: bytes, file_size: int, name: str) -> tuple[int, int, int, int]:

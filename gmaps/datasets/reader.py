@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from gmaps.camera import Camera
 from gmaps.datasets.base import DatasetInfo, Index, Split
 from gmaps.errors import DatasetError, FrameError, UsageError
+from gmaps.frame import Frame
 from gmaps.skeleton import Skeleton
 
 #: A joint farther away than this (mm) is no joint of a hand before a depth camera.
@@ -62,6 +63,17 @@ class Reader:
     def _make_index(self) -> Index:
         raise NotImplementedError
 
+    def read(self, i: int) -> Frame:
+        """Frame at position i of the index."""
+        raise NotImplementedError
+
+    def read_cut(self, i: int) -> Frame:
+        """As `read`; but where the file holds a part of the image only, this is that part, with a camera to match.
+
+        Builds read so: to make room for a whole image, and to look through it, would take longer than all maps.
+        """
+        return self.read(i)
+
     def spec(self) -> dict[str, Any]:
         """JSON values from which `load_dataset(**spec)` makes an equal data set."""
         root = {} if self.root is None else {"root": str(self.root)}
@@ -96,8 +108,10 @@ def read_bytes(path: Path, name: str, limit: int) -> bytes:
         Missing, unreadable or too long.
     """
     try:
-        with open(path, "rb") as f:
-            data = f.read(limit + 1)
+        # Unbuffered: one call that asks for the file's own size, not for room for `limit` bytes.
+        with open(path, "rb", buffering=0) as f:
+            size = os.fstat(f.fileno()).st_size
+            data = f.read(min(size, limit) + 1) or b""
     except OSError as error:
         raise FrameError(
             f"{name}: cannot be read ({error.strerror or error}); restore it from the archive"

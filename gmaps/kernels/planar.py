@@ -13,6 +13,38 @@ from gmaps.kernels.sweep import march
 
 
 @nb.njit(nogil=True, cache=True, error_model="numpy")
+def points(surface, x, y, z, h, perspective, halved, out):
+    """Surface points of the map's cells.
+
+    Parameters
+    ----------
+    surface : (H, H) float32
+        Depth in the cube.
+    x, y, z, h : float
+        The cube, mm.
+    perspective : bool
+        Whether rows and columns are the image's.
+    halved : bool
+        As the original, which undoes z -> (z + 1) / 2 by leaving it as it is.
+    out : (H, H, 3) float32
+        mm, camera axes.
+    """
+    size = surface.shape[0]
+    across = np.empty(size, np.float32)
+    for i in range(size):
+        across[i] = np.float32((i + 0.5) / size * 2 - 1) * np.float32(h)
+    one = np.float32(1)
+    for r in range(size):
+        for c in range(size):
+            d = (surface[r, c] + one) / np.float32(2) if halved else surface[r, c]
+            d = d * np.float32(h) + np.float32(z)
+            ratio = d / np.float32(z) if perspective else one
+            out[r, c, 0] = (across[c] + np.float32(x)) * ratio
+            out[r, c, 1] = (across[r] + np.float32(y)) * ratio
+            out[r, c, 2] = d
+
+
+@nb.njit(nogil=True, cache=True, error_model="numpy")
 def heatmap(joints_px, sigma, out):
     """exp(-|cell - joint|^2 / 2 sigma^2), separably.
 

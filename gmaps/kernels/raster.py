@@ -52,10 +52,92 @@ def _edge(here, other, x_here, x_other, half):
     On a slope seen aslant, rows of pixels shift against each other and footprints are no rectangles: a little overlap
     on one surface closes the gaps at their corners.
     """
-    if other > 0 and abs(other - here) < _SAME_SURFACE:
-        middle = (x_here + x_other) * np.float32(0.5) + half * np.float32(0.3)
-        return max(x_here + half, middle) if half > 0 else min(x_here + half, middle)
-    return x_here + half
+    alone = x_here + half
+    middle = (x_here + x_other) * np.float32(0.5) + half * np.float32(0.3)
+    further = (middle > alone) == (half > 0)
+    joined = (other > 0) & (abs(other - here) < _SAME_SURFACE)
+    return middle if joined & further else alone
+
+
+@nb.njit(nogil=True, cache=True, inline="always", error_model="numpy")
+def _first(t, own, size):
+    """The first cell whose centre lies at t - 0.5 or later, within the grid, and at most `own`."""
+    t = min(max(t - np.float32(0.5), np.float32(-1)), np.float32(size))
+    i = np.int32(t)
+    # Truncation rounds towards 0. The types are said, since each mix of them is an operation more.
+    i = np.int32(i + np.int32(np.float32(i) < t))
+    i = max(i, np.int32(0))
+    return min(i, own)
+
+
+@nb.njit(nogil=True, cache=True, inline="always", error_model="numpy")
+def _last(t, own, size):
+    t = min(max(t - np.float32(0.5), np.float32(-1)), np.float32(size))
+    i = np.int32(t)
+    i = np.int32(i - np.int32(np.float32(i) > t))
+    i = min(i, np.int32(size - 1))
+    return max(i, own)
+
+
+@nb.njit(nogil=True, cache=True, inline="always", error_model="numpy")
+def _clip(i, size):
+    return min(max(i, np.int32(0)), np.int32(size - 1))
+
+
+@nb.njit(nogil=True, cache=True, error_model="numpy")
+def _footprints(lines, r, start, stop, c0, cx, ray_y, ifx, ify, x, y, z, h, left, top, per_mm, size, rows, cols):
+    """The cells that each pixel of a row covers; without branches and with few arrays, so that it runs in vectors.
+
+    Parameters
+    ----------
+    lines : (3, n + 2) float32
+        Row r of the depth image lies in r % 3, between its neighbours; a pixel more at both ends. mm.
+    r, start, stop, c0 : int
+        The row, the pixels in it that are asked for, and the column of pixel 0.
+    cx : float
+        Of the camera, pixels.
+    ray_y, ifx, ify : float32
+        y / z of the row, and what a pixel adds.
+    x, y, z, h, left, top : float32
+        The cube and two of its sides, mm.
+    per_mm : float32
+        Cells.
+    size : int
+        S.
+    rows, cols : (n,) int32
+        Filled with the first cell and 65,536 times the last; rows with -1 where a pixel is not in the cube.
+    """
+    above = lines[(r + 2) % 3]
+    here = lines[r % 3]
+    below = lines[(r + 1) % 3]
+    for k in range(start, stop):
+        # Unsigned, so that no index can count from the end: that test alone would keep the loop out of vectors.
+        at = np.uint64(k) + np.uint64(1)
+        d = here[at]
+        west = here[at - np.uint64(1)]
+        east = here[at + np.uint64(1)]
+        north = above[at]
+        south = below[at]
+        ray_x = np.float32(np.float64(np.int32(c0 + k)) - cx) * ifx
+        px = ray_x * d
+        py = ray_y * d
+        # NaN fails it.
+        seen = (d > 0) & (abs(d - z) <= h) & (abs(px - x) <= h) & (abs(py - y) <= h)
+        half_x = np.float32(0.5) * d * ifx
+        half_y = np.float32(0.5) * d * ify
+        x_lo = _edge(d, west, px, (ray_x - ifx) * west, -half_x)
+        x_hi = _edge(d, east, px, (ray_x + ifx) * east, half_x)
+        y_lo = _edge(d, north, py, (ray_y - ify) * north, -half_y)
+        y_hi = _edge(d, south, py, (ray_y + ify) * south, half_y)
+        # The point's own cell, then all whose centres lie in the footprint.
+        own_c = _clip(np.int32((px - left) * per_mm), size)
+        own_r = _clip(np.int32((py - top) * per_mm), size)
+        high = _last((y_hi - top) * per_mm, own_r, size)
+        low = _first((y_lo - top) * per_mm, own_r, size)
+        rows[k] = np.int32(low | (high << np.int32(16))) if seen else np.int32(-1)
+        high = _last((x_hi - left) * per_mm, own_c, size)
+        low = _first((x_lo - left) * per_mm, own_c, size)
+        cols[k] = np.int32(low | (high << np.int32(16)))
 
 
 @nb.njit(nogil=True, cache=True, error_model="numpy")
@@ -85,52 +167,42 @@ def orthographic(depth, fx, fy, cx, cy, x, y, z, h, out):
     out[:, :] = np.float32(1)
     r0, r1, c0, c1 = _window(depth, fx, fy, cx, cy, x, y, z, h)
     rows, cols = depth.shape
-    per_mm = np.float32(size / (2 * h))
-    left = np.float32(x - h)
-    top = np.float32(y - h)
-    zf, hf = np.float32(z), np.float32(h)
+    n = c1 - c0
+    if r1 <= r0 or n <= 0:
+        return 0
     ifx, ify = np.float32(1 / fx), np.float32(1 / fy)
+    cube = (np.float32(x), np.float32(y), np.float32(z), np.float32(h), np.float32(x - h), np.float32(y - h))
+    per_mm = np.float32(size / (2 * h))
+    span_r = np.empty(n, np.int32)
+    span_c = np.empty(n, np.int32)
+    # The window's rows, three at a time, with a pixel more on each side; what lies outside the image is no data.
+    lines = np.zeros((3, n + 2), np.float32)
+    low = max(c0 - 1, 0)
+    high = min(c1 + 1, cols)
+    for r in range(max(r0 - 1, 0), r0 + 1):
+        for c in range(low, high):
+            lines[r % 3, c - c0 + 1] = depth[r, c]
     seen = 0
     for r in range(r0, r1):
+        for c in range(low, high):
+            lines[(r + 1) % 3, c - c0 + 1] = depth[r + 1, c] if r + 1 < rows else np.float32(0)
+        # Most of a window is void: look for the ends of what is not.
+        start, stop = 0, n
+        while start < stop and not abs(depth[r, c0 + start] - cube[2]) <= cube[3]:
+            start += 1
+        while start < stop and not abs(depth[r, c0 + stop - 1] - cube[2]) <= cube[3]:
+            stop -= 1
         ray_y = np.float32(r - cy) * ify
-        for c in range(c0, c1):
-            d = depth[r, c]
-            # Written so that NaN fails it.
-            if not (d > 0 and abs(d - zf) <= hf):
-                continue
-            ray_x = np.float32(c - cx) * ifx
-            px = ray_x * d
-            py = ray_y * d
-            if abs(px - np.float32(x)) > hf or abs(py - np.float32(y)) > hf:
+        _footprints(lines, r, start, stop, c0, cx, ray_y, ifx, ify, *cube, per_mm, size, span_r, span_c)
+        for k in range(start, stop):
+            if span_r[k] < 0:
                 continue
             seen += 1
-            half_x = np.float32(0.5) * d * ifx
-            half_y = np.float32(0.5) * d * ify
-            x_lo, x_hi, y_lo, y_hi = px - half_x, px + half_x, py - half_y, py + half_y
-            if c > 0:
-                n = depth[r, c - 1]
-                x_lo = _edge(d, n, px, (ray_x - ifx) * n, -half_x)
-            if c + 1 < cols:
-                n = depth[r, c + 1]
-                x_hi = _edge(d, n, px, (ray_x + ifx) * n, half_x)
-            if r > 0:
-                n = depth[r - 1, c]
-                y_lo = _edge(d, n, py, (ray_y - ify) * n, -half_y)
-            if r + 1 < rows:
-                n = depth[r + 1, c]
-                y_hi = _edge(d, n, py, (ray_y + ify) * n, half_y)
-            value = min((d - zf) / hf, LAST)
-            # The point's own cell, then all whose centres lie in the footprint.
-            own_c = min(max(int((px - left) * per_mm), 0), size - 1)
-            own_r = min(max(int((py - top) * per_mm), 0), size - 1)
-            from_c = min(own_c, max(math.ceil((x_lo - left) * per_mm - 0.5), 0))
-            to_c = max(own_c, min(math.floor((x_hi - left) * per_mm - 0.5), size - 1))
-            from_r = min(own_r, max(math.ceil((y_lo - top) * per_mm - 0.5), 0))
-            to_r = max(own_r, min(math.floor((y_hi - top) * per_mm - 0.5), size - 1))
-            for i in range(from_r, to_r + 1):
-                for k in range(from_c, to_c + 1):
-                    if value < out[i, k]:
-                        out[i, k] = value
+            v = min((depth[r, c0 + k] - cube[2]) / cube[3], LAST)
+            for i in range(span_r[k] & 0xFFFF, (span_r[k] >> 16) + 1):
+                for j in range(span_c[k] & 0xFFFF, (span_c[k] >> 16) + 1):
+                    if v < out[i, j]:
+                        out[i, j] = v
     return seen
 
 
@@ -221,6 +293,23 @@ def pool(depth, size, thickness):
             silhouette[i, k] = True
             surface[i, k] = total / count
     return silhouette, surface
+
+
+@nb.njit(nogil=True, cache=True, error_model="numpy")
+def middle(joints):
+    """Middle of the bounding box of (J, 3) float32 joints: x, y, z; NaN where one is not finite."""
+    low = np.full(3, np.inf, np.float32)
+    high = np.full(3, -np.inf, np.float32)
+    total = np.float32(0)
+    for j in range(joints.shape[0]):
+        for a in range(3):
+            v = joints[j, a]
+            low[a] = min(low[a], v)
+            high[a] = max(high[a], v)
+            total += v * np.float32(0)
+    # 0 times anything finite is 0.
+    x, y, z = [(np.float64(low[a]) + np.float64(high[a])) / 2 + total for a in range(3)]
+    return x, y, z
 
 
 @nb.njit(nogil=True, cache=True, error_model="numpy")

@@ -107,18 +107,9 @@ class Scene:
     @functools.cached_property
     def points(self) -> NDArray[np.float32]:
         """(H, H, 3) float32: each cell's surface point, mm, camera axes; meaningless in the void."""
-        h = self.crop.cube.half_side
-        x, y, z = self.crop.cube.center
-        across = ((np.arange(self.size) + 0.5) / self.size * 2 - 1).astype(np.float32) * np.float32(h)
-        depth = self.surface * np.float32(h)
-        if self.profile == "handmap":
-            # The original undoes z -> (z + 1) / 2 by leaving it as it is.
-            depth = (self.surface + 1) / np.float32(2) * np.float32(h)
         points = np.empty((self.size, self.size, 3), np.float32)
-        points[..., 2] = depth + np.float32(z)
-        ratio: Any = points[..., 2] / np.float32(z) if self.crop.projection == "perspective" else 1
-        points[..., 0] = (across[None, :] + np.float32(x)) * ratio
-        points[..., 1] = (across[:, None] + np.float32(y)) * ratio
+        cube, perspective = self.crop.cube, self.crop.projection == "perspective"
+        planar.points(self.surface, *cube.center, cube.half_side, perspective, self.profile == "handmap", points)
         return points
 
     @functools.cached_property

@@ -86,7 +86,8 @@ def make_sample(
     FrameError
         When this frame cannot be used.
     """
-    frame = dataset.read(i)
+    # Not part of the protocol, so that a third party's data set need not have it.
+    frame = getattr(dataset, "read_cut", dataset.read)(i)
     made = crop_dataset_frame(frame, dataset.info.depth_range, crop, center)
     return made, encode_params(made, maps, dataset.skeleton)
 

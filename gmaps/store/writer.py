@@ -9,11 +9,13 @@ import errno
 import json
 import os
 import uuid
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO, NamedTuple
+from typing import IO, Any, NamedTuple
 
 import google_crc32c
 import numpy as np
@@ -29,6 +31,8 @@ TEMPORARY = ".tmp"
 CHECKSUMS = "checksums.json"
 #: Lists the rejected frames, each with its row, frame, name and reason.
 REJECTS = "rejects.json"
+#: Bytes that are written at once.
+_PIECE = 1 << 18
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -59,7 +63,7 @@ def temporary_name(path: Path) -> Path:
     return path.with_name(f".{path.name}.{os.getpid()}-{uuid.uuid4().hex[:8]}{TEMPORARY}")
 
 
-def _settle(f: BinaryIO) -> None:
+def _settle(f: IO[bytes]) -> None:
     f.flush()
     os.fsync(f.fileno())
 
@@ -203,12 +207,14 @@ class ShardWriter:
         DiskFullError
             Nothing of this shard is left behind.
         """
+        steps: list[Callable[[], FileRecord]] = [f.close for f in self._files.values()]
+        for a, block in self._plain.values():
+            little = block.astype(block.dtype.newbyteorder("<"), copy=False)
+            steps.append(partial(write_file, self.root, a.path(self.shard), little.tobytes()))
         try:
-            records = [f.close() for f in self._files.values()]
-            for a, block in self._plain.values():
-                little = block.astype(block.dtype.newbyteorder("<"), copy=False)
-                records.append(write_file(self.root, a.path(self.shard), little.tobytes()))
-            return records
+            # Each waits for the disk, and the disk settles many files in the time of a few.
+            with ThreadPoolExecutor(len(steps)) as pool:
+                return list(pool.map(lambda step: step(), steps))
         except BaseException:
             self.abort()
             raise
@@ -239,21 +245,35 @@ class _ShardFile:
         self.position = self.crc = 0
         with disk_errors(self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            self.file = self.temporary.open("wb", buffering=1 << 18)
+            self.file = self.temporary.open("wb", buffering=0)
+        self.waiting: list[bytes] = []
+        self.unwritten = 0
 
     def write(self, row: int, value: NDArray[Any]) -> None:
         chunk = compress(encode_item(self.spec, value))
         self.offsets[row], self.sizes[row] = self.position, len(chunk)
         self._put(chunk)
+        if self.unwritten >= _PIECE:
+            self._write_out()
 
     def _put(self, content: bytes) -> None:
-        with disk_errors(self.path):
-            self.file.write(content)
-        self.crc = google_crc32c.extend(self.crc, content)
+        self.waiting.append(content)
+        self.unwritten += len(content)
         self.position += len(content)
+
+    def _write_out(self) -> None:
+        content = b"".join(self.waiting)
+        self.waiting, self.unwritten = [], 0
+        self.crc = google_crc32c.extend(self.crc, content)
+        rest = memoryview(content)
+        with disk_errors(self.path):
+            # A disk that is nearly full takes a part, and fails at the next.
+            while rest:
+                rest = rest[self.file.write(rest) :]
 
     def close(self) -> FileRecord:
         self._put(pack_index(self.offsets, self.sizes))
+        self._write_out()
         with disk_errors(self.path):
             _settle(self.file)
             self.file.close()
