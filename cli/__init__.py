@@ -12,6 +12,8 @@ _COMMANDS = {
     "datasets": "What data sets are known, where to get them, and whether a tree is complete.",
     "maps": "What guidance maps are known.",
     "build": "Build a store of crops and guidance maps from a data set.",
+    "plan": "Plan a build that several machines share in parts.",
+    "finalize": "Make a store of the parts of a planned build.",
     "inspect": "Look into a store, or at one sample of it.",
     "verify": "Check a store: every checksum, and a sample of rows computed anew.",
     "doctor": "Versions, cores, memory, caches.",

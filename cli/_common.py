@@ -50,6 +50,24 @@ def find_store(given: str | None) -> Path:
     raise StoreError("there is no store here: say --store, set GMAPS_STORE, or make one with `gmaps build`")
 
 
+def find_plan(out: str | None) -> str:
+    """The store that was planned: as given, or that of the only unfinished store in this directory.
+
+    Raises
+    ------
+    StoreError
+        None or several are here; the message lists them.
+    """
+    if out is not None:
+        return out
+    here = sorted(p for p in Path().glob("*.partial") if (p / "plan.json").is_file())
+    if len(here) == 1:
+        return str(here[0]).removesuffix(".partial")
+    if here:
+        raise StoreError(f"which plan? There are {', '.join(map(str, here))}: say --out")
+    raise StoreError("nothing is planned here: say --out, or make a plan with `gmaps plan`")
+
+
 def print_json(values: Any) -> None:
     """One JSON document on stdout."""
     click.echo(json.dumps(values, indent=2, default=str))

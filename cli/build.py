@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
-from ._common import json_option, print_json
+from ._common import find_plan, json_option, print_json
 
 #: What has an option of its own, and so cannot be an option of the data set as well.
 _OWN = {"name": "--dataset", "root": "--root", "split": "--split"}
@@ -30,40 +32,80 @@ def _dataset_options(pairs: tuple[str, ...]) -> dict[str, Any]:
     return options
 
 
+def plan_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options that decide what a build makes; `gmaps build` and `gmaps plan` share them."""
+    for option in reversed(_PLAN_OPTIONS):
+        command = option(command)
+    return command
+
+
+def arguments(maps: str | None, pairs: tuple[str, ...], options: dict[str, Any]) -> dict[str, Any]:
+    """The options as `gmaps.build` takes them."""
+    from gmaps.maps import DEFAULT_MAPS
+
+    kinds = DEFAULT_MAPS if maps is None else tuple(m.strip() for m in maps.split(",") if m.strip())
+    return {**options, "maps": kinds, "dataset_options": _dataset_options(pairs)}
+
+
+_PLAN_OPTIONS = (
+    click.option("--dataset", default="synthetic", show_default=True, help="The data set; see `gmaps datasets`."),
+    click.option("--root", metavar="DIR", help="Where its files are; by default $GMAPS_DATA/<name>."),
+    click.option("--out", metavar="STORE", help="The store; by default <name>.zarr here."),
+    click.option("--maps", metavar="KIND,...", help="Kinds of map, see `gmaps maps`; five of them by default."),
+    click.option(
+        "--workers", type=click.IntRange(min=0), help="Processes; by default all cores; 0 works in this one."
+    ),
+    click.option("--memory", metavar="8GB|50%", help="Start no more workers than fit into this."),
+    click.option(
+        "--split",
+        type=click.Choice(["train", "test", "all"]),
+        default="all",
+        show_default=True,
+        help="Which part of the data set.",
+    ),
+    click.option(
+        "--center",
+        metavar="joints|com|FILE",
+        default="joints",
+        show_default=True,
+        help="Where the cube's centre is.",
+    ),
+    click.option(
+        "--half-side", type=float, metavar="MM", help="Half the cube's side; by default the data set's own."
+    ),
+    click.option("--crop-size", type=int, default=128, show_default=True, help="Rows and columns of the crop."),
+    click.option("--projection", default="orthographic", show_default=True, help="orthographic or perspective."),
+    click.option("--map-size", type=int, default=32, show_default=True, help="Rows and columns of the maps."),
+    click.option(
+        "--profile", default="default", show_default=True, help="default, or handmap: the original's numbers."
+    ),
+    click.option("--normalize", default="joint", show_default=True, help="joint: by each joint's maximum; or theta."),
+    click.option("--bridge", type=float, default=0.0, help="Slowness of the void on the way to islands; 0 bars it."),
+    click.option("--dtype", type=click.Choice(["float16", "float32", "uint8"]), default="float16", show_default=True),
+    click.option("--limit", type=click.IntRange(min=1), help="Use the first frames only."),
+    click.option("--overwrite", is_flag=True, help="Replace what was built from something else."),
+    click.option("-O", "--option", "pairs", multiple=True, metavar="KEY=VALUE", help="An option of the data set."),
+)
+
+
+class _Part(click.ParamType):
+    name = "part"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:
+        k, slash, n = str(value).partition("/")
+        if not (slash and k.isdigit() and n.isdigit() and 1 <= int(k) <= int(n)):
+            self.fail(f"{value!r} is not K/N with K from 1 to N", param, ctx)
+        return int(k), int(n)
+
+
 @click.command()
-@click.option("--dataset", default="synthetic", show_default=True, help="The data set; see `gmaps datasets`.")
-@click.option("--root", metavar="DIR", help="Where its files are; by default $GMAPS_DATA/<name>.")
-@click.option("--out", metavar="STORE", help="The store; by default <name>.zarr here.")
-@click.option("--maps", metavar="KIND,...", help="Kinds of map, see `gmaps maps`; five of them by default.")
-@click.option("--workers", type=click.IntRange(min=0), help="Processes; by default all cores; 0 works in this one.")
-@click.option(
-    "--split",
-    type=click.Choice(["train", "test", "all"]),
-    default="all",
-    show_default=True,
-    help="Which part of the data set.",
-)
-@click.option(
-    "--center",
-    metavar="joints|com|FILE",
-    default="joints",
-    show_default=True,
-    help="Where the cube's centre is.",
-)
-@click.option("--half-side", type=float, metavar="MM", help="Half the cube's side; by default the data set's own.")
-@click.option("--crop-size", type=int, default=128, show_default=True, help="Rows and columns of the crop.")
-@click.option("--projection", default="orthographic", show_default=True, help="orthographic or perspective.")
-@click.option("--map-size", type=int, default=32, show_default=True, help="Rows and columns of the maps.")
-@click.option("--profile", default="default", show_default=True, help="default, or handmap: the original's numbers.")
-@click.option("--normalize", default="joint", show_default=True, help="joint: by each joint's maximum; or theta.")
-@click.option("--bridge", type=float, default=0.0, help="Slowness of the void on the way to islands; 0 bars it.")
-@click.option("--dtype", type=click.Choice(["float16", "float32", "uint8"]), default="float16", show_default=True)
+@plan_options
 @click.option("--scheduler", metavar="tcp://...", help="A Dask scheduler that is there already.")
-@click.option("--limit", type=click.IntRange(min=1), help="Use the first frames only.")
-@click.option("--overwrite", is_flag=True, help="Replace a store that was built from something else.")
+@click.option(
+    "--part", type=_Part(), metavar="K/N", help="Make one part of N of what `gmaps plan` planned; see there."
+)
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and estimate it.")
 @click.option("--max-rejects", default="1%", show_default=True, help="Leave with 3 when more frames are rejected.")
-@click.option("-O", "--option", "pairs", multiple=True, metavar="KEY=VALUE", help="An option of the data set.")
 @click.option("--quiet", is_flag=True, help="No progress.")
 @json_option
 def build(maps: str | None, pairs: tuple[str, ...], quiet: bool, as_json: bool, **options: Any) -> None:
@@ -72,23 +114,42 @@ def build(maps: str | None, pairs: tuple[str, ...], quiet: bool, as_json: bool, 
     The same command again goes on where a build was stopped. Leaves with 0 when done, 1 when it failed, 2 on wrong
     usage, 3 when more frames were rejected than --max-rejects.
     """
-    from gmaps.maps import DEFAULT_MAPS
     from gmaps.pipeline import BuildReport
     from gmaps.pipeline import build as run
 
-    kinds = DEFAULT_MAPS if maps is None else tuple(m.strip() for m in maps.split(",") if m.strip())
-    dataset = options.pop("dataset")
-    report = run(
-        dataset,
-        options.pop("out"),
-        kinds,
-        progress=not quiet,
-        dataset_options=_dataset_options(pairs),
-        **options,
-    )
+    made = arguments(maps, pairs, options)
+    if options["part"] is not None and not _given("dataset"):
+        made |= _planned(options["out"], options["root"])
+    report = run(**made, progress=not quiet)
     if as_json:
         print_json(report.to_dict())
     else:
         click.echo(report.summary())
     if isinstance(report, BuildReport) and report.rejected_over_limit:
         click.get_current_context().exit(3)
+
+
+def _given(option: str) -> bool:
+    return click.get_current_context().get_parameter_source(option) is ParameterSource.COMMANDLINE
+
+
+def _planned(out: str | None, root: str | None) -> dict[str, Any]:
+    """What was planned, in place of the options that decide what is built.
+
+    Raises
+    ------
+    click.UsageError
+        An option was given that would change the plan.
+    """
+    from gmaps.pipeline import planned
+
+    deciding = ("maps", "split", "center", "half_side", "crop_size", "projection", "map_size", "profile",
+                "normalize", "bridge", "dtype", "limit", "pairs")  # fmt: skip
+    changed = [name.replace("_", "-") for name in deciding if _given(name)]
+    if changed:
+        raise click.UsageError(
+            f"--part builds what was planned; leave out --{', --'.join(changed)}, or give --dataset and all options "
+            "of the plan"
+        )
+    found = planned(find_plan(out), root)
+    return {**found, "root": None, "split": "all", "dataset_options": {}}

@@ -142,7 +142,7 @@ class Msra(Reader):
         return Frame(parse_depth(data, place[-1]), CAMERA, *place)
 
     def read_cut(self, i: int) -> Frame:
-        """See `Reader.read_cut`: the box that the file holds."""
+        """As `read`, but only the box that the file holds, with a camera to match; builds ask for it."""
         data, place = self._bytes(i)
         depth, left, top = parse_box(data, place[-1])
         height, width = depth.shape

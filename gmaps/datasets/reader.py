@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from gmaps.camera import Camera
 from gmaps.datasets.base import DatasetInfo, Index, Split
 from gmaps.errors import DatasetError, FrameError, UsageError
-from gmaps.frame import Frame
 from gmaps.skeleton import Skeleton
 
 #: A joint farther away than this (mm) is no joint of a hand before a depth camera.
@@ -62,17 +61,6 @@ class Reader:
 
     def _make_index(self) -> Index:
         raise NotImplementedError
-
-    def read(self, i: int) -> Frame:
-        """Frame at position i of the index."""
-        raise NotImplementedError
-
-    def read_cut(self, i: int) -> Frame:
-        """As `read`; but where the file holds a part of the image only, this is that part, with a camera to match.
-
-        Builds read so: to make room for a whole image, and to look through it, would take longer than all maps.
-        """
-        return self.read(i)
 
     def spec(self) -> dict[str, Any]:
         """JSON values from which `load_dataset(**spec)` makes an equal data set."""

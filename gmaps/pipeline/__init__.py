@@ -1,9 +1,21 @@
 """The pipeline room: which shards there are, which are done, and where they are made."""
 
+from gmaps.pipeline.parts import finalize, planned, prepare
 from gmaps.pipeline.plan import Estimate, Plan
 from gmaps.pipeline.recompute import recompute_rows, store_params
 from gmaps.pipeline.report import BuildReport
 from gmaps.pipeline.run import build
 from gmaps.pipeline.worker import make_sample
 
-__all__ = ["BuildReport", "Estimate", "Plan", "build", "make_sample", "recompute_rows", "store_params"]
+__all__ = [
+    "BuildReport",
+    "Estimate",
+    "Plan",
+    "build",
+    "finalize",
+    "make_sample",
+    "planned",
+    "prepare",
+    "recompute_rows",
+    "store_params",
+]

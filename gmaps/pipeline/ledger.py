@@ -1,29 +1,29 @@
-"""What is done, and who is at it: the ledger of finished shards, and the lock of a running build.
+"""What is done: the ledger of finished shards.
 
-The ledger lies in the unfinished store: one JSON line a shard, appended and flushed after the shard's files have
-their final names. A line that a crash cut off counts as not written.
+It lies in the unfinished store: one JSON line a shard, appended and flushed after the shard's files have their final
+names. A line that a crash cut off counts as not written. A part of a build that several machines share has a ledger
+of its own beside the whole build's, since only one process may append to a file.
 """
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
-import socket
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import psutil
-
-from gmaps.errors import StoreLockedError
 from gmaps.store.verify import check_file
 from gmaps.store.writer import FileRecord, disk_errors
 
 LEDGER = "ledger.jsonl"
+#: A share of a build's shards: the k-th of n, counted from 1.
+Part = tuple[int, int]
+
+
+def part_ledger(part: Part) -> str:
+    """Name of a part's ledger."""
+    return f"ledger.part-{part[0]}-of-{part[1]}.jsonl"
 
 
 @dataclass(frozen=True)
@@ -68,10 +68,12 @@ class Ledger:
     ----------
     root
         The unfinished store's directory.
+    name
+        The file's, in there.
     """
 
-    def __init__(self, root: Path) -> None:
-        self.root, self.path = root, root / LEDGER
+    def __init__(self, root: Path, name: str = LEDGER) -> None:
+        self.root, self.path = root, root / name
         #: What the store is built from, as `start` was told; None before.
         self.fingerprint: dict[str, Any] | None = None
         self.records: dict[int, ShardRecord] = {}
@@ -114,6 +116,13 @@ class Ledger:
             f.flush()
             os.fsync(f.fileno())
 
+    def take_parts(self) -> None:
+        """Takes over the records of all parts of the same build."""
+        for path in sorted(self.root.glob("ledger.part-*.jsonl")):
+            other = Ledger(self.root, path.name)
+            if other.fingerprint == self.fingerprint:
+                self.records = other.records | self.records
+
     def drop_damaged(self) -> list[str]:
         """Forgets the shards whose files are not those that were recorded.
 
@@ -129,74 +138,3 @@ class Ledger:
                 del self.records[k]
                 problems += wrong
         return problems
-
-
-@contextmanager
-def build_lock(out: Path) -> Iterator[None]:
-    """Holds `<out>.lock` while a store is built.
-
-    The file names the process that holds it: a build that was killed leaves it behind, and the next one sees that
-    this process is gone.
-
-    Raises
-    ------
-    StoreLockedError
-        When another live process builds this store.
-    StoreError
-        When the directory cannot be written.
-    """
-    path = out.with_name(out.name + ".lock")
-    me = psutil.Process()
-    own = {"pid": me.pid, "host": socket.gethostname(), "started": me.create_time()}
-    with disk_errors(out):
-        out.parent.mkdir(parents=True, exist_ok=True)
-        with _exclusive(path) as fd:
-            holder = _holder(fd)
-            if holder and _alive(holder):
-                since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(holder["started"]))
-                raise StoreLockedError(
-                    f"{out} is being built by process {holder['pid']} on {holder['host']}, which runs since {since}. "
-                    f"Wait for it, or choose another --out. If that process is gone for sure, remove {path}"
-                )
-            os.truncate(fd, 0)
-            os.pwrite(fd, json.dumps(own).encode(), 0)
-            os.fsync(fd)
-    try:
-        yield
-    finally:
-        with _exclusive(path) as fd:
-            if _holder(fd) == own:
-                path.unlink()
-
-
-@contextmanager
-def _exclusive(path: Path) -> Iterator[int]:
-    """The open lock file, while no other process looks at it."""
-    while True:
-        fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX)
-            # Its last holder may have removed it while we waited: then we hold a file that nobody else sees.
-            if os.fstat(fd).st_nlink > 0:
-                yield fd
-                return
-        finally:
-            os.close(fd)
-
-
-def _holder(fd: int) -> dict[str, Any] | None:
-    try:
-        values = json.loads(os.pread(fd, 4096, 0))
-        return {"pid": int(values["pid"]), "host": str(values["host"]), "started": float(values["started"])}
-    except (ValueError, KeyError, TypeError):
-        return None  # new, or its writer died while writing
-
-
-def _alive(holder: dict[str, Any]) -> bool:
-    if holder["host"] != socket.gethostname():
-        return True  # who can tell
-    try:
-        # Numbers of processes are used again; the time at which one started is its own.
-        return abs(psutil.Process(holder["pid"]).create_time() - holder["started"]) < 1
-    except psutil.NoSuchProcess:
-        return False

@@ -65,6 +65,8 @@ class Plan:
         The store's attributes, but for the counts.
     workers
         Processes; 0 for none.
+    recipe
+        JSON values from which `planned` makes the arguments of the same build again.
     estimate
         Filled by `probe`.
     """
@@ -75,12 +77,18 @@ class Plan:
     fingerprint: dict[str, Any]
     attributes: dict[str, Any]
     workers: int
+    recipe: dict[str, Any]
     estimate: Estimate | None = None
 
     @property
     def partial(self) -> Path:
         """Where the store lies until it is finished."""
         return self.out.with_name(self.out.name + ".partial")
+
+    @property
+    def processes(self) -> int:
+        """How many build at the same time."""
+        return max(min(self.workers, self.job.shards), 1)
 
     def shard_centers(self, shard: int) -> NDArray[np.float32] | None:
         """A shard's part of the centre file."""
@@ -112,7 +120,7 @@ class Plan:
             + ", ".join(f"{a.name} {'x'.join(map(str, a.item)) or 'scalar'} {a.dtype}" for a in job.layout),
         ]
         if e is not None:
-            n = max(min(self.workers, job.shards), 1)
+            n = self.processes
             lines += [
                 f"disk: about {format_bytes(e.bytes)} ({format_bytes(free_bytes(self.out))} free)",
                 f"memory: about {format_bytes(e.memory)} for each of {n} workers",
@@ -184,7 +192,14 @@ def make_plan(
         }
     )
     attributes = _attributes(dataset, index, spec, crop, maps, dtype, decides)
-    return Plan(target, job, centers, decides, attributes, cores() if workers is None else workers)
+    recipe = {
+        "dataset": spec,
+        "maps": maps.maps, "map_size": maps.size, "profile": maps.profile, "normalize": maps.normalize,
+        "bridge": maps.bridge, "limit": limit, "center": center if named else os.path.abspath(center),
+        "half_side": half_side, "crop_size": crop_size, "projection": projection, "dtype": dtype,
+        "shard_samples": shard_samples,
+    }  # fmt: skip
+    return Plan(target, job, centers, decides, attributes, cores() if workers is None else workers, plain(recipe))
 
 
 def _map_array(name: str, params: MapParams, dataset: DataSet) -> MapArray:

@@ -30,6 +30,9 @@ class BuildReport:
         Whether an earlier run had made shards of it.
     rejected_over_limit
         Whether more frames were rejected than `max_rejects`.
+    part
+        "K/N" where this is a part of a build only: counts are then of the part, and the path is that of the
+        unfinished store.
     rejects
         Row, frame, name and reason of each rejected frame.
     """
@@ -45,6 +48,7 @@ class BuildReport:
     bytes: int
     resumed: bool
     rejected_over_limit: bool = False
+    part: str = ""
     rejects: list[dict[str, Any]] = field(default_factory=list)
 
     def summary(self) -> str:
@@ -54,7 +58,8 @@ class BuildReport:
         else:
             did = f"{self.shards_done_now} of {self.shards_total} shards in {format_seconds(self.seconds)}"
             did += f", {self.frames_per_second:,.0f} frames/s" + (", resumed" if self.resumed else "")
-        lines = [f"{self.path}: {self.frames:,} frames, {format_bytes(self.bytes)} ({did})"]
+        what = f"part {self.part} of {self.path}" if self.part else self.path
+        lines = [f"{what}: {self.frames:,} frames, {format_bytes(self.bytes)} ({did})"]
         if self.rejected:
             first = self.rejects[0]
             lines.append(
@@ -63,6 +68,8 @@ class BuildReport:
             )
         if self.joints_outside:
             lines.append(f"{self.joints_outside:,} frames have a joint outside the cube")
+        if self.part:
+            lines.append("when all parts are done: gmaps finalize")
         return "\n".join(lines)
 
     def to_dict(self) -> dict[str, Any]:

@@ -3,30 +3,29 @@
 from __future__ import annotations
 
 import os
-import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from gmaps.datasets import load_dataset
 from gmaps.datasets.base import DataSet, Split
-from gmaps.errors import CorruptStoreError, FingerprintError, StoreError, UsageError
+from gmaps.errors import UsageError
 from gmaps.frame import Projection
 from gmaps.maps import DEFAULT_MAPS, MapParams, warm_up
 from gmaps.maps.base import Normalize, Profile
 from gmaps.pipeline.dispatch import make_shards
-from gmaps.pipeline.fingerprint import differences
-from gmaps.pipeline.ledger import LEDGER, Ledger, build_lock
+from gmaps.pipeline.ledger import Ledger, Part, ShardRecord, part_ledger
+from gmaps.pipeline.lock import build_lock, part_lock
+from gmaps.pipeline.place import finished_report, open_ledger, publish
 from gmaps.pipeline.plan import Plan, make_plan
-from gmaps.pipeline.probe import check_space, probe
+from gmaps.pipeline.probe import Watch, check_space, clamp_workers, parse_memory, probe
 from gmaps.pipeline.progress import Progress
 from gmaps.pipeline.report import BuildReport
-from gmaps.store.reader import open_store
 from gmaps.store.schema import SHARD_SAMPLES
-from gmaps.store.verify import read_checksums
-from gmaps.store.writer import CHECKSUMS, finish_store, remove_temporaries
+from gmaps.store.writer import finish_store, remove_temporaries
 
 
 def build(
@@ -54,6 +53,8 @@ def build(
     progress: bool = True,
     dataset_options: dict[str, Any] | None = None,
     shard_samples: int = SHARD_SAMPLES,
+    memory: str | float | None = None,
+    part: Part | None = None,
 ) -> BuildReport | Plan:
     """Build a store of crops and guidance maps.
 
@@ -96,6 +97,12 @@ def build(
         Show progress on stderr.
     shard_samples
         Rows in a shard.
+    memory
+        What all processes together may take: bytes, or like "8GB", or "50%" of this machine's. Fewer workers are
+        started where more would not fit.
+    part
+        (K, N): make only every N-th shard, from the K-th on, of a store that several machines build on one file
+        system. `finalize` makes a store of the parts.
 
     Returns
     -------
@@ -116,7 +123,7 @@ def build(
         All finished shards are kept.
     """
     started = time.monotonic()
-    allowed = _parse_limit(max_rejects)
+    allowed, budget = _parse_limit(max_rejects), parse_memory(memory)
     if isinstance(dataset, str):
         source = load_dataset(dataset, root, split=split, **(dataset_options or {}))
     elif root is not None or dataset_options:
@@ -137,9 +144,18 @@ def build(
         shard_samples=shard_samples,
     )
     if dry_run:
-        return replace(plan, estimate=probe(plan, source))
-    with build_lock(plan.out):
-        report = _finished(plan, started, overwrite) or _build(plan, source, started, scheduler, overwrite, progress)
+        estimate = probe(plan, source)
+        return replace(plan, estimate=estimate, workers=clamp_workers(plan, estimate, budget))
+    make = partial(_make, plan, source, scheduler, budget, progress)
+    if part is not None:
+        _check_part(part, overwrite)
+        report = finished_report(plan, started, False)
+        if report is None:
+            with part_lock(plan.out, part, partial(open_ledger, plan)) as ledger:
+                report = _build_part(plan, part, ledger, started, make)
+    else:
+        with build_lock(plan.out):
+            report = finished_report(plan, started, overwrite) or _build(plan, started, overwrite, make)
     return replace(report, rejected_over_limit=report.rejected > allowed(report.frames))
 
 
@@ -158,136 +174,108 @@ def _parse_limit(value: str | float) -> Any:
     return lambda frames: share
 
 
-def _finished(plan: Plan, started: float, overwrite: bool) -> BuildReport | None:
-    """The report of a store that is there and is what was asked for.
-
-    Raises
-    ------
-    FingerprintError
-        It is there, and was built from something else.
-    StoreError
-        Something else is there.
-    """
-    out = plan.out
-    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
-        return None
-    try:
-        store = open_store(out)
-    except CorruptStoreError:
-        if overwrite and (out / CHECKSUMS).exists():
-            return None
-        raise
-    except StoreError as error:
-        # Never remove what we did not make.
-        raise StoreError(f"{out} is there already, and is no gmaps store: choose another --out") from error
-    if overwrite:
-        return None
-    _compare(store.attributes["fingerprint_of"], plan, f"{out} was built from something else")
-    _clear(plan)  # a crash may have come between the last steps of its build
-    counts = store.attributes["counts"]
-    return BuildReport(
-        path=str(out),
-        frames=len(store),
-        rejected=counts["rejected"],
-        joints_outside=counts["joints_outside"],
-        shards_total=plan.job.shards,
-        shards_done_now=0,
-        seconds=time.monotonic() - started,
-        frames_per_second=0.0,
-        bytes=sum(r.size for r in read_checksums(out)) + (out / CHECKSUMS).stat().st_size,
-        resumed=True,
-        rejects=store.rejects,
-    )
+#: `_make` but for the ledger and the wanted shards.
+_Make = Callable[[Ledger, Sequence[int]], int]
 
 
-def _compare(old: dict[str, Any], plan: Plan, what: str) -> None:
-    if old != plan.fingerprint:
-        changes = "; ".join(differences(old, plan.fingerprint))
-        raise FingerprintError(f"{what} ({changes}). Use --overwrite to replace it, or another --out")
-
-
-def _build(
-    plan: Plan, dataset: DataSet, started: float, scheduler: str | None, overwrite: bool, show: bool
-) -> BuildReport:
-    ledger = _open_ledger(plan, overwrite)
-    damaged = ledger.drop_damaged()
-    remove_temporaries(plan.partial)
+def _make(
+    plan: Plan,
+    dataset: DataSet,
+    scheduler: str | None,
+    budget: int | None,
+    show: bool,
+    ledger: Ledger,
+    wanted: Sequence[int],
+) -> int:
+    """Makes the wanted shards that the ledger lacks, and records each; returns how many there were."""
     job = plan.job
-    todo = [k for k in range(job.shards) if k not in ledger.records]
-    resumed = bool(ledger.records)
-    before = sum(r.rows for r in ledger.records.values())
-    with Progress(job.rows, before, show) as bar:
-        if resumed:
-            bar.say(f"{plan.out}: going on after {len(ledger.records)} of {job.shards} shards")
+    damaged = ledger.drop_damaged()
+    todo = [k for k in wanted if k not in ledger.records]
+    rows = sum(len(job.shard_rows(k)) for k in wanted)
+    before = rows - sum(len(job.shard_rows(k)) for k in todo)
+    with Progress(rows, before, show) as bar:
+        if before:
+            bar.say(f"{plan.out}: going on after {len(wanted) - len(todo)} of {len(wanted)} shards")
         for problem in damaged:
             bar.say(f"made again: {problem}")
-        if todo:
-            # Compiled here, so that no worker has to; and a full disk is better met now than in the night.
-            warm_up(job.maps, dataset.skeleton)
-            check_space(plan, probe(plan, dataset), before)
+        if not todo:
+            return 0
+        # Compiled here, so that no worker has to; and a full disk is better met now than in the night.
+        warm_up(job.maps, dataset.skeleton)
+        estimate = probe(plan, dataset)
+        workers = clamp_workers(plan, estimate, budget)
+        if workers < min(plan.workers, len(todo)) and scheduler is None:
+            bar.say(f"{workers} workers: more would not fit into the memory allowed")
+        check_space(plan, estimate, len(todo))
+        watch = Watch(plan, estimate, workers)
         try:
-            for record in make_shards(plan, dataset, todo, scheduler):
+            for record in make_shards(replace(plan, workers=workers), dataset, todo, scheduler):
                 ledger.add(record)
                 bar.update(record.rows)
+                watch.check(sum(k not in ledger.records for k in todo))
         except KeyboardInterrupt:
-            done = f"{len(ledger.records)} of {job.shards} shards are kept"
+            done = f"{sum(k in ledger.records for k in wanted)} of {len(wanted)} shards are kept"
             raise KeyboardInterrupt(f"stopped: {done}. Run the same command again to go on") from None
-        records = [ledger.records[k] for k in range(job.shards)]
-        rejects = [r for record in records for r in record.rejects]
-        outside = sum(r.joints_outside for r in records)
-        attributes = plan.attributes | {"counts": {"rejected": len(rejects), "joints_outside": outside}}
-        files = [f for record in records for f in record.files]
-        size = finish_store(plan.partial, job.layout, job.rows, job.shard_samples, attributes, rejects, files)
-        _publish(plan)
+    return len(todo)
+
+
+def _build(plan: Plan, started: float, overwrite: bool, make: _Make) -> BuildReport:
+    ledger = open_ledger(plan, overwrite)
+    ledger.take_parts()
+    remove_temporaries(plan.partial)
+    job = plan.job
+    resumed = bool(ledger.records)
+    made = make(ledger, range(job.shards))
+    records = [ledger.records[k] for k in range(job.shards)]
+    rejects = [r for record in records for r in record.rejects]
+    outside = sum(r.joints_outside for r in records)
+    attributes = plan.attributes | {"counts": {"rejected": len(rejects), "joints_outside": outside}}
+    files = [f for record in records for f in record.files]
+    size = finish_store(plan.partial, job.layout, job.rows, job.shard_samples, attributes, rejects, files)
+    publish(plan)
+    return _report(plan, plan.out, records, started, made, size, resumed)
+
+
+def _build_part(plan: Plan, part: Part, whole: Ledger, started: float, make: _Make) -> BuildReport:
+    k, n = part
+    ledger = Ledger(plan.partial, part_ledger(part))
+    if ledger.fingerprint != plan.fingerprint:
+        ledger.start(plan.fingerprint)
+    wanted = range(k - 1, plan.job.shards, n)
+    # What a build of the whole had finished before it was split need not be made again.
+    whole.take_parts()
+    ledger.records = {i: r for i, r in whole.records.items() if i in wanted} | ledger.records
+    resumed = bool(ledger.records)
+    made = make(ledger, wanted)
+    records = [ledger.records[i] for i in wanted]
+    size = sum(f.size for record in records for f in record.files)
+    return replace(_report(plan, plan.partial, records, started, made, size, resumed), part=f"{k}/{n}")
+
+
+def _report(
+    plan: Plan, path: Path, records: Sequence[ShardRecord], started: float, made: int, size: int, resumed: bool
+) -> BuildReport:
     seconds = time.monotonic() - started
+    rejects = [r for record in records for r in record.rejects]
+    rows = sum(r.rows for r in records)
     return BuildReport(
-        path=str(plan.out),
-        frames=job.rows,
+        path=str(path),
+        frames=rows,
         rejected=len(rejects),
-        joints_outside=outside,
-        shards_total=job.shards,
-        shards_done_now=len(todo),
+        joints_outside=sum(r.joints_outside for r in records),
+        shards_total=len(records),
+        shards_done_now=made,
         seconds=seconds,
-        frames_per_second=(job.rows - before) / seconds,
+        frames_per_second=min(made * plan.job.shard_samples, rows) / seconds,
         bytes=size,
         resumed=resumed,
         rejects=rejects,
     )
 
 
-def _open_ledger(plan: Plan, overwrite: bool) -> Ledger:
-    """The ledger to go on with: that of an interrupted build of the same, or a new one."""
-    ledger = Ledger(plan.partial)
-    if ledger.fingerprint is not None and not overwrite:
-        what = f"{plan.partial} is the unfinished part ({len(ledger.records)} shards) of a build from something else"
-        _compare(ledger.fingerprint, plan, what)
-    if ledger.fingerprint != plan.fingerprint:
-        if plan.partial.exists():
-            shutil.rmtree(plan.partial)
-        plan.partial.mkdir(parents=True)
-        ledger = Ledger(plan.partial)
-        ledger.start(plan.fingerprint)
-    return ledger
-
-
-def _publish(plan: Plan) -> None:
-    """Gives the finished store its name; what bore it before is removed last."""
-    old = _old(plan)
-    if plan.out.exists():
-        if old.exists():
-            shutil.rmtree(old)
-        plan.out.rename(old)
-    plan.partial.rename(plan.out)
-    _clear(plan)
-
-
-def _clear(plan: Plan) -> None:
-    """Removes what a finished store needs no more."""
-    (plan.out / LEDGER).unlink(missing_ok=True)
-    old = _old(plan)
-    if old.exists():
-        shutil.rmtree(old)
-
-
-def _old(plan: Plan) -> Path:
-    return plan.out.with_name(plan.out.name + ".deleting")
+def _check_part(part: Part, overwrite: bool) -> None:
+    k, n = part
+    if not 1 <= k <= n:
+        raise UsageError(f"a part is K/N with K from 1 to N, got {k}/{n}")
+    if overwrite:
+        raise UsageError("a part replaces nothing: run `gmaps plan --overwrite` first, then the parts")

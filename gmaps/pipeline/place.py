@@ -1,0 +1,117 @@
+"""Where a store lies: finished, unfinished under another name, and how the one becomes the other."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+from gmaps.errors import CorruptStoreError, FingerprintError, StoreError
+from gmaps.pipeline.fingerprint import differences
+from gmaps.pipeline.ledger import LEDGER, Ledger
+from gmaps.pipeline.plan import Plan
+from gmaps.pipeline.report import BuildReport
+from gmaps.store.reader import open_store
+from gmaps.store.verify import read_checksums
+from gmaps.store.writer import CHECKSUMS, write_file
+
+#: In an unfinished store: from what arguments it is built, so that parts of it can be built elsewhere.
+PLAN = "plan.json"
+
+
+def finished_report(plan: Plan, started: float, overwrite: bool) -> BuildReport | None:
+    """The report of a store that is there and is what was asked for.
+
+    Raises
+    ------
+    FingerprintError
+        It is there, and was built from something else.
+    StoreError
+        Something else is there.
+    """
+    out = plan.out
+    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+        return None
+    try:
+        store = open_store(out)
+    except CorruptStoreError:
+        if overwrite and (out / CHECKSUMS).exists():
+            return None
+        raise
+    except StoreError as error:
+        # Never remove what we did not make.
+        raise StoreError(f"{out} is there already, and is no gmaps store: choose another --out") from error
+    if overwrite:
+        return None
+    _compare(store.attributes["fingerprint_of"], plan, f"{out} was built from something else")
+    _clear(plan)  # a crash may have come between the last steps of its build
+    counts = store.attributes["counts"]
+    return BuildReport(
+        path=str(out),
+        frames=len(store),
+        rejected=counts["rejected"],
+        joints_outside=counts["joints_outside"],
+        shards_total=plan.job.shards,
+        shards_done_now=0,
+        seconds=time.monotonic() - started,
+        frames_per_second=0.0,
+        bytes=sum(r.size for r in read_checksums(out)) + (out / CHECKSUMS).stat().st_size,
+        resumed=True,
+        rejects=store.rejects,
+    )
+
+
+def _compare(old: dict[str, Any], plan: Plan, what: str) -> None:
+    if old != plan.fingerprint:
+        changes = "; ".join(differences(old, plan.fingerprint))
+        raise FingerprintError(f"{what} ({changes}). Use --overwrite to replace it, or another --out")
+
+
+def open_ledger(plan: Plan, overwrite: bool = False) -> Ledger:
+    """The ledger to go on with: that of an interrupted build of the same, or a new one; while the lock is held.
+
+    Raises
+    ------
+    FingerprintError
+        An unfinished build of something else is there.
+    """
+    ledger = Ledger(plan.partial)
+    if ledger.fingerprint is not None and not overwrite:
+        what = f"{plan.partial} is the unfinished part ({len(ledger.records)} shards) of a build from something else"
+        _compare(ledger.fingerprint, plan, what)
+    if ledger.fingerprint != plan.fingerprint:
+        if plan.partial.exists():
+            shutil.rmtree(plan.partial)
+        plan.partial.mkdir(parents=True)
+        ledger = Ledger(plan.partial)
+        ledger.start(plan.fingerprint)
+    write_file(plan.partial, PLAN, json.dumps(plan.recipe, indent=1).encode())
+    return ledger
+
+
+def publish(plan: Plan) -> None:
+    """Gives the finished store its name; what bore it before is removed last."""
+    old = _old(plan)
+    if plan.out.exists():
+        if old.exists():
+            shutil.rmtree(old)
+        plan.out.rename(old)
+    plan.partial.rename(plan.out)
+    _clear(plan)
+
+
+def _clear(plan: Plan) -> None:
+    """Removes what a finished store needs no more."""
+    for name in (LEDGER, PLAN):
+        (plan.out / name).unlink(missing_ok=True)
+    for path in plan.out.glob("ledger.part-*.jsonl"):
+        path.unlink()
+    old = _old(plan)
+    if old.exists():
+        shutil.rmtree(old)
+
+
+def _old(plan: Plan) -> Path:
+    return plan.out.with_name(plan.out.name + ".deleting")
