@@ -11,8 +11,8 @@ import time
 
 import pytest
 from click.testing import CliRunner
-
 from gmaps.cli import main
+
 from gmaps.errors import FingerprintError, StoreError, StoreLockedError, UsageError
 from gmaps.pipeline import build, finalize, planned, prepare
 from gmaps.pipeline.lock import build_lock, part_lock
@@ -168,7 +168,20 @@ def test_a_killed_part_goes_on(tmp_path, whole):
 
 def test_on_the_command_line(tmp_path, monkeypatch, whole):
     monkeypatch.chdir(tmp_path)
-    options = "--maps geodesic --limit 22 --crop-size 32 --map-size 8 -O frames=40 -O seed=3".split()
+    options = [
+        "--maps",
+        "geodesic",
+        "--limit",
+        "22",
+        "--crop-size",
+        "32",
+        "--map-size",
+        "8",
+        "-O",
+        "frames=40",
+        "-O",
+        "seed=3",
+    ]
 
     def gmaps(*words, code=0):
         result = CliRunner().invoke(main, words)
