@@ -46,7 +46,7 @@ def test_fewer_workers_where_more_would_not_fit(tmp_path):
     # One share for this process, the rest for workers, which take a little more each.
     few = plan(int(one * 5)).workers
     assert few == 3
-    with pytest.raises(UsageError, match="this process and one worker take about .* or --workers 0"):
+    with pytest.raises(UsageError, match=r"this process and one worker take about .* or --workers 0"):
         plan("60MB")
     assert plan("60MB", workers=0).workers == 0
 
