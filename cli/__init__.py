@@ -11,6 +11,7 @@ import click
 _COMMANDS = {
     "datasets": "What data sets are known, where to get them, and whether a tree is complete.",
     "maps": "What guidance maps are known.",
+    "synth": "Write frames of the synthetic hand as files of a data set.",
     "build": "Build a store of crops and guidance maps from a data set.",
     "inspect": "Look into a store, or at one sample of it.",
     "verify": "Check a store: every checksum, and a sample of rows computed anew.",

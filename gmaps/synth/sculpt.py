@@ -415,7 +415,7 @@ def weigh(p: Array, triangles: Triangles) -> Array:
     to_palm = np.min([to_segment(p, 0.1 * JOINTS[j], JOINTS[j])[0] for j in (1, 5)], axis=0)
     beyond = np.minimum(to_segment(p, b, c)[0] - 10.5, to_segment(p, c, d)[0] - 8.5)
     thumb = ramp(to_palm / (to_thumb + to_palm), 0.22, 0.72) * ramp((p - a) @ turns.unit(b - a), -12.0, 22.0)
-    thumb = np.maximum(thumb, ramp(-beyond, -4.0, 1.0) * (t > 0.5))
+    thumb = np.maximum(thumb, ramp(-beyond, -9.0, -3.5) * (t > 0.5))
     axes = turns.unit(np.diff(JOINTS[17:21], axis=0))
     mcp = ramp((p - b) @ turns.unit(axes[0] + axes[1]), -9.0, 9.0)
     ip = ramp((p - c) @ turns.unit(axes[1] + axes[2]), -8.0, 8.0)
