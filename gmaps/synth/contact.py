@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gmaps.synth import turns
-from gmaps.synth.hand import LIMITS, HandShape, Pose, pose_hand
+from gmaps.synth.hand import FAN, LIMITS, THUMB_TURN_PER_LIFT, HandShape, Pose, pose_hand
 
 Array = NDArray[np.float64]
 #: Flesh gives way by this much, mm.
@@ -138,7 +138,7 @@ def free_pose(shape: HandShape, angles: Array) -> tuple[Array, Pose]:
 
 def _open(angles: Array) -> Array:
     """The open hand, fingers spread, the wrist as it is."""
-    calm = np.array([0.0, 0, 6, 5, 8, 5, 1, 5, 8, 5, -3, 5, 8, 5, -7, 5, 8, 5, 45, 20, 0, 6, 6])
+    calm = np.array([0.0, 0, 9, 5, 8, 5, 2, 5, 8, 5, -5, 5, 8, 5, -12, 5, 8, 5, 45, 20, 0, 6, 6])
     calm[:2] = angles[:2]
     return calm
 
@@ -148,12 +148,14 @@ def _levers(pose: Pose, angles: Array, k: NDArray[np.int64], found: Contacts) ->
     axes = np.zeros((23, 3))
     q = pose.turns[0]
     flex = turns.apply(q, np.array([1.0, 0.0, 0.0]))
-    bent = np.cos(np.radians(angles[3:18:4]))
-    axes[2:18:4, 2] = -bent
+    spread, mcp = np.radians(FAN + angles[2:18:4]), np.radians(angles[3:18:4])
+    axes[2:18:4, 2] = -np.cos(mcp)
     axes[3:18:4], axes[4:18:4], axes[5:18:4] = flex[5:17:3], flex[6:17:3], flex[7:17:3]
+    axes[3:18:4, 2] += spread * np.sin(mcp)  # bent fingers close ranks
     out = np.radians(angles[18])
-    axes[18], axes[19] = [0.0, 0.0, -1.0], [np.cos(out), -np.sin(out), 0.0]
-    axes[20], axes[21], axes[22] = turns.along(q[17]), flex[18], flex[19]
+    axes[18], axes[20] = [0.0, 0.0, -1.0], turns.along(q[17])
+    axes[19] = [np.cos(out), -np.sin(out), 0.0] + THUMB_TURN_PER_LIFT * axes[20]
+    axes[21], axes[22] = flex[18], flex[19]
     origin = pose.joints[0, _PIVOT]
     i, j = PAIRS[k].T
     p, r = found.first[0, k], found.second[0, k]

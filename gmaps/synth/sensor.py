@@ -17,6 +17,7 @@ from gmaps.camera import Camera
 from gmaps.errors import UsageError, unknown_name
 
 Depth = NDArray[np.float32]
+_RIM = 3
 
 
 class Sensor(Protocol):
@@ -166,13 +167,15 @@ def get_sensor(name: str) -> Sensor | None:
 
 
 def _box(depth: Depth) -> tuple[slice, slice] | None:
-    """Rows and columns that hold something."""
+    """Rows and columns that hold something, and `_RIM` more: what is seen may fray."""
     rows = np.flatnonzero(depth.any(axis=1))
     if not len(rows):
         return None
-    rows = slice(rows[0], rows[-1] + 1)
-    cols = np.flatnonzero(depth[rows].any(axis=0))
-    return rows, slice(cols[0], cols[-1] + 1)
+    cols = np.flatnonzero(depth[rows[0] : rows[-1] + 1].any(axis=0))
+    return (
+        slice(max(rows[0] - _RIM, 0), rows[-1] + 1 + _RIM),
+        slice(max(cols[0] - _RIM, 0), cols[-1] + 1 + _RIM),
+    )
 
 
 @nb.njit(nogil=True, cache=True, error_model="numpy")
@@ -187,7 +190,7 @@ def sense_flight(depth, normal, luck, share, seen, noise, step, mixed, edge_loss
             edge, far = False, z
             for dr, dc in ((-1, 0), (1, 0), (0, -1), (0, 1)):
                 i, j = r + dr, c + dc
-                other = depth[i, j] if 0 <= i < rows and 0 <= j < cols else np.float32(0.0)
+                other = depth[i, j] if 0 <= i < rows and 0 <= j < cols else z  # the image's border is no edge
                 if abs(other - z) > jump:
                     edge = True
                     far = max(far, other if other > 0 else z + np.float32(reach))
@@ -228,7 +231,7 @@ def sense_pattern(depth, normal, luck, seen, lever, step, noise, jitter, edge_lo
             edge = here == 0
             for dr, dc in ((-1, 0), (1, 0), (0, -1), (0, 1)):
                 k, m = r + dr, c + dc
-                other = depth[k, m] if 0 <= k < rows and 0 <= m < cols else np.float32(0.0)
+                other = depth[k, m] if 0 <= k < rows and 0 <= m < cols else here
                 edge = edge or abs(other - here) > jump
             if luck[r, c] < (edge_loss if edge else loss):
                 continue
