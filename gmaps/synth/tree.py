@@ -161,7 +161,9 @@ def _fill(
             for _ in _write_frames(*task):
                 progress(1)
         return resumed
-    with ProcessPoolExecutor(min(workers, len(tasks)), get_context("spawn")) as pool:
+    context = get_context("forkserver")
+    context.set_forkserver_preload([__name__])  # imported once, not by every worker
+    with ProcessPoolExecutor(min(workers, len(tasks)), context) as pool:
         futures = {pool.submit(_write_block, *task): len(task[3]) for task in tasks}
         try:
             for future in as_completed(futures):
