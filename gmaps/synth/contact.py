@@ -66,7 +66,9 @@ def contacts(joints: Array, radii: Array) -> Contacts:
     """Where the flesh of hands (B, 21, 3), mm, thick as `radii` (21,), meets itself, and how deep."""
     start, end = joints[:, _FROM], joints[:, _TO]
     start = start + _START[:, None] * (end - start)
-    r_from = np.where(_FROM == 0, _PALM_RADIUS * radii[_TO] / 10.0, radii[_FROM] + _START * (radii[_TO] - radii[_FROM]))
+    r_from = np.where(
+        _FROM == 0, _PALM_RADIUS * radii[_TO] / 10.0, radii[_FROM] + _START * (radii[_TO] - radii[_FROM])
+    )
     r_more = radii[_TO] - r_from
     i, j = PAIRS.T
     a, u, c, v = start[:, i], (end - start)[:, i], start[:, j], (end - start)[:, j]
@@ -166,7 +168,9 @@ def _levers(pose: Pose, angles: Array, k: NDArray[np.int64], found: Contacts) ->
 
 
 #: The joint about which each angle turns, and which angles move each capsule.
-_PIVOT = np.array([0, 0, *(j for f in range(4) for j in (1 + 4 * f, 1 + 4 * f, 2 + 4 * f, 3 + 4 * f)), 17, 17, 17, 18, 19])
+_PIVOT = np.array(
+    [0, 0, *(j for f in range(4) for j in (1 + 4 * f, 1 + 4 * f, 2 + 4 * f, 3 + 4 * f)), 17, 17, 17, 18, 19]
+)
 _MOVES = np.zeros((19, 23))
 for _f in range(4):
     for _k in range(3):

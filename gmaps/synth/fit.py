@@ -122,15 +122,15 @@ def _descend(
 
     low = np.concatenate([_SIZES[:extra, 0], np.full(6, -20.0), LIMITS[_SHOWN, 0]])
     high = np.concatenate([_SIZES[:extra, 1], np.full(6, 20.0), LIMITS[_SHOWN, 1]])
-    best = None
+    found = []
     for family in ("relaxed", "fist"):
         start = np.concatenate([np.ones(extra), np.zeros(6), family_angles(family)[_SHOWN]])
-        found = least_squares(
+        descent = least_squares(
             lambda x: residual(x[None])[0], np.clip(start, low + 1e-6, high - 1e-6), slope, (low, high),
             x_scale=np.concatenate([np.full(extra, 0.1), np.full(6, 0.3), np.full(21, 15.0)]), max_nfev=60,
         )  # fmt: skip
-        if best is None or found.cost < best.cost:
-            best = found
+        found.append(descent)
+    best = min(found, key=lambda d: d.cost)
     x = best.x[None]
     pose = pose_of(x)
     roots, lengths = (np.broadcast_to(b, (1, 5, 3))[0] for b in bones(x))

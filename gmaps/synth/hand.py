@@ -28,7 +28,9 @@ BONES: tuple[str, ...] = (
 )  # fmt: skip
 FOREARM, METACARPALS, PHALANGES = 0, slice(1, 5), slice(5, 20)
 #: The bone that each bone hangs on; -1 is the palm.
-PARENTS: NDArray[np.int64] = np.array([-1, -1, -1, -1, -1, *(b for f in range(5) for b in (-1, 5 + 3 * f, 6 + 3 * f))])
+PARENTS: NDArray[np.int64] = np.array(
+    [-1, -1, -1, -1, -1, *(b for f in range(5) for b in (-1, 5 + 3 * f, 6 + 3 * f))]
+)
 #: The joints (of skeleton msra21) where a bone begins and ends; the forearm's end is none.
 STARTS: NDArray[np.int64] = np.array([0, 0, 0, 0, 0, *(1 + 4 * f + k for f in range(5) for k in range(3))])
 ENDS: NDArray[np.int64] = np.array([-1, 1, 5, 9, 13, *(2 + 4 * f + k for f in range(5) for k in range(3))])
@@ -249,7 +251,5 @@ def _across(y: Array) -> Array:
 
 
 #: The pose in which the mesh was made: fingers apart and nearly straight, the thumb aside.
-REST_ANGLES: Array = np.array(
-    [0, 0, 9, 6, 8, 5, 1, 6, 8, 5, -6, 6, 8, 5, -14, 6, 8, 5, 48, 26, 0, 8, 8], np.float64
-)
+REST_ANGLES: Array = np.array([0, 0, 9, 6, 8, 5, 1, 6, 8, 5, -6, 6, 8, 5, -14, 6, 8, 5, 48, 26, 0, 8, 8], np.float64)
 REST: Pose = pose_hand(MEAN_ROOTS, MEAN_LENGTHS, REST_ANGLES[None])

@@ -30,8 +30,8 @@ from gmaps.synth.skin import PARTS, hand_mesh
 
 #: The families of poses behind MSRA's gestures, in their order.
 _GESTURE_POSES = (
-    "point", "two", "three", "four", "open", "relaxed", "claw", "fist", "hook", "little", "pinch", "L", "grasp", "free",
-    "thumb", "flat", "Y",
+    "point", "two", "three", "four", "open", "relaxed", "claw", "fist", "hook", "little", "pinch", "L", "grasp",
+    "free", "thumb", "flat", "Y",
 )  # fmt: skip
 #: The camera of `folder` and `synhand`: the usual numbers of a short-range depth camera of 640 x 480.
 CAMERA = Camera(475.0, 475.0, 320.0, 240.0, 640, 480)

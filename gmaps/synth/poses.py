@@ -65,8 +65,8 @@ def make_shape(values: ArrayLike, bones: ArrayLike | None = None) -> HandShape:
     Parameters
     ----------
     values : (8,)
-        As `SHAPES` names them, 1 for the mean hand. Spacing is of the knuckles, beyond the palm's width; mass thickens
-        palm, thumb's ball and forearm, and the fingers half as much.
+        As `SHAPES` names them, 1 for the mean hand. Spacing is of the knuckles, beyond the palm's width; mass
+        thickens palm, thumb's ball and forearm, and the fingers half as much.
     bones : (5, 3), optional
         The bones' own shares of their lengths; 1 by default.
 
@@ -78,7 +78,7 @@ def make_shape(values: ArrayLike, bones: ArrayLike | None = None) -> HandShape:
     p = np.asarray(values, np.float64)
     own = np.ones((5, 3)) if bones is None else np.asarray(bones, np.float64)
     if p.shape != (len(SHAPES),) or not (np.isfinite(p).all() and p.min() > 0):
-        raise UsageError(f"a hand's shape is {len(SHAPES)} positive numbers ({', '.join(SHAPES)}), got {values}")
+        raise UsageError(f"a hand's shape is {len(SHAPES)} positive numbers ({', '.join(SHAPES)}), got {p}")
     size, finger_length, finger_thickness, palm_length, palm_width, palm_thickness, spacing, mass = p
     roots = MEAN_ROOTS * [palm_width, palm_length, palm_thickness] * size
     roots[:4, 0] *= spacing

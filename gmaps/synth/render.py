@@ -144,11 +144,11 @@ def draw_triangles(vertices, triangles, labels, lens, depth, parts):
         else:
             ua, ub, uc = uv[ia, 0], uv[ib, 0], uv[ic, 0]
             va, vb, vc = uv[ia, 1], uv[ib, 1], uv[ic, 1]
-            # A pixel more on each side, for the last bits of the division.
-            u0 = int(math.ceil(max(min(ua, ub, uc) - 1e-6, 0.0)))
-            u1 = int(math.floor(min(max(ua, ub, uc) + 1e-6, cols - 1.0)))
-            v0 = int(math.ceil(max(min(va, vb, vc) - 1e-6, 0.0)))
-            v1 = int(math.floor(min(max(va, vb, vc) + 1e-6, rows - 1.0)))
+            # A little more on each side, for the last bits of the division.
+            u0 = math.ceil(max(min(ua, ub, uc) - 1e-6, 0.0))
+            u1 = math.floor(min(max(ua, ub, uc) + 1e-6, cols - 1.0))
+            v0 = math.ceil(max(min(va, vb, vc) - 1e-6, 0.0))
+            v1 = math.floor(min(max(va, vb, vc) + 1e-6, rows - 1.0))
         if u0 > u1 or v0 > v1:
             continue
         abx, aby, abz = ay * bz - az * by, az * bx - ax * bz, ax * by - ay * bx

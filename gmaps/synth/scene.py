@@ -109,7 +109,7 @@ def make_scene(seed: int, number: int, subject: int, family: str, stage: Stage) 
 
 
 def _spot(hand: Array, stage: Stage, rng: np.random.Generator) -> Array:
-    """(3,): the shift that takes a hand, given around any origin, to a random spot where the image shows all of it."""
+    """(3,): the shift of a hand, given around any origin, to a random spot where the image shows all of it."""
     camera = stage.camera
     shift = -(hand.min(axis=0) + hand.max(axis=0)) / 2
     z = hand[:, 2] + shift[2]

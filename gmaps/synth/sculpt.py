@@ -1,9 +1,9 @@
 """Make `hand.npz`, the mesh of the mean hand at rest: `python -m gmaps.synth.sculpt [FILE]`.
 
 The file is shipped, because it takes a minute, and because the last bits of such sums differ between machines. The
-flesh is a signed distance field: a smooth union of tapered capsules around the bones, pads, webs and forearm. Its zero
-level is cut out of a grid by marching tetrahedra, and remeshed to triangles of even shape, small at the fingertips
-(after Botsch and Kobbelt, "A Remeshing Approach to Multiresolution Modeling", 2004). What moves each vertex, the
+flesh is a signed distance field: a smooth union of tapered capsules around the bones, pads, webs and forearm. Its
+zero level is cut out of a grid by marching tetrahedra, and remeshed to triangles of even shape, small at the
+fingertips (after Botsch and Kobbelt, "A Remeshing Approach to Multiresolution Modeling", 2004). What moves each vertex, the
 weights, come from its place along the bones; across fingers they mix in the webs only.
 """
 
@@ -96,10 +96,12 @@ def palm(p: Array) -> Array:
     for f in range(4):
         root = JOINTS[1 + 4 * f]
         r = MEAN_RADII[1 + 4 * f]
-        cone = round_cone(p, carpals[f], root + [0, 0, 0.4], 12.2, r + 0.2)
+        cone = round_cone(p, carpals[f], root + np.array([0, 0, 0.4]), 12.2, r + 0.2)
         field = cone if f == 0 else smooth(field, cone, 8.0)
-        field = smooth(field, round_cone(p, root + [0, -3, 3.4], root + [0, 6, 3.0], r - 1.6, r - 2.4), 7.0)  # pad
-        field = smooth(field, np.linalg.norm(p - (root - [0, 0, 2.4]), axis=-1) - (r - 1.4), 5.0)  # knuckle
+        field = smooth(
+            field, round_cone(p, root + np.array([0, -3, 3.4]), root + np.array([0, 6, 3.0]), r - 1.6, r - 2.4), 7.0
+        )  # pad
+        field = smooth(field, np.linalg.norm(p - (root - np.array([0, 0, 2.4])), axis=-1) - (r - 1.4), 5.0)  # knuckle
     thumb, tip = JOINTS[17], JOINTS[18]
     thenar = round_cone(p, np.array([11.0, 11, 7]), 0.45 * thumb + 0.55 * tip, 12.0, 12.6)
     thenar = smooth(thenar, round_cone(p, 0.5 * (thumb + tip), tip, 12.4, MEAN_RADII[18] + 0.2), 5.0)
@@ -112,15 +114,15 @@ def palm(p: Array) -> Array:
         start = (1 - s) * np.array([18.0, 26, 7]) + s * low
         end = (1 - s) * np.array([18.0, 26, 7]) + s * top
         middle = 0.5 * (start + end) - (np.array([1.0, 1, 0]) * 3.0 * s)
-        field = smooth(field, smooth(round_cone(p, start, middle, 6.5, 5.2), round_cone(p, middle, end, 5.2, 6.5), 3.0),
-                       6.0)  # fmt: skip
+        sheet = smooth(round_cone(p, start, middle, 6.5, 5.2), round_cone(p, middle, end, 5.2, 6.5), 3.0)
+        field = smooth(field, sheet, 6.0)
     # The webs between the fingers.
     for f in range(3):
         a0, a1 = JOINTS[1 + 4 * f], JOINTS[2 + 4 * f]
         b0, b1 = JOINTS[5 + 4 * f], JOINTS[6 + 4 * f]
         for share, r in ((0.14, 7.2), (0.34, 5.6)):
             a, b = a0 + share * (a1 - a0), b0 + share * (b1 - b0)
-            field = smooth(field, round_cone(p, a + [0, 0, 1.6], b + [0, 0, 1.6], r, r), 4.0)
+            field = smooth(field, round_cone(p, a + np.array([0, 0, 1.6]), b + np.array([0, 0, 1.6]), r, r), 4.0)
     return field
 
 

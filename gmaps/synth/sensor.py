@@ -1,4 +1,4 @@
-"""What depth cameras do to a perfect image: noise that grows with distance, steps, shadows, pixels lost or in between.
+"""What depth cameras do to a perfect image: noise that grows with distance, steps, shadows, lost and mixed pixels.
 
 Two kinds: structured light, whose errors are those of matching a projected pattern, and time of flight, whose pixels
 mix the light of all that they see.
@@ -94,7 +94,15 @@ class TimeOfFlight:
             shape = depth[box].shape
             normal = rng.standard_normal(shape, np.float32)
             luck, share = rng.random(shape, np.float32), rng.random(shape, np.float32)
-            numbers = (self.noise_mm, self.step_mm, self.mixed, self.edge_loss, self.loss, self.jump_mm, self.reach_mm)
+            numbers = (
+                self.noise_mm,
+                self.step_mm,
+                self.mixed,
+                self.edge_loss,
+                self.loss,
+                self.jump_mm,
+                self.reach_mm,
+            )
             sense_flight(depth[box], normal, luck, share, seen[box], *numbers)
         return seen
 
@@ -103,8 +111,8 @@ class TimeOfFlight:
 class StructuredLight:
     """A camera that matches a projected pattern, such as that of NYU's recordings.
 
-    After Barron and Malik, "Intrinsic Scene Properties from a Single RGB-D Image" (2013), and Handa et al., "A Benchmark
-    for RGB-D Visual Odometry" (2014): a pixel takes its depth from a neighbour, and disparity has noise and steps, so
+    After Barron and Malik, "Intrinsic Scene Properties from a Single RGB-D Image" (2013), and Handa et al., "A
+    Benchmark for RGB-D Visual Odometry" (2014): a pixel takes its depth from a neighbour, and disparity has noise and steps, so
     that errors grow with the square of the distance. What the projector does not see is lost.
 
     Parameters

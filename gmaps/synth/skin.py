@@ -117,9 +117,9 @@ def shape_rest(roots: ArrayLike, lengths: ArrayLike, girth: ArrayLike) -> tuple[
     old = turns.matrix(bone_axes(REST.joints, REST.turns))
     new = turns.matrix(bone_axes(rest.joints, rest.turns))
     # new . scale . old', summed by hand: see gmaps.synth.turns on matrix products
-    linear = sum(
-        new[..., :, None, k] * scale[..., k, None, None] * old[..., None, :, k] for k in range(3)
-    )  # (B, 20, 3, 3)
+    linear = np.zeros((len(roots), 20, 3, 3))
+    for k in range(3):
+        linear += new[..., :, None, k] * scale[..., k, None, None] * old[..., None, :, k]
     begin = REST.joints[:, STARTS]
     shift = rest.joints[:, STARTS] - (linear * begin[..., None, :]).sum(-1)
     affine = blend(np.concatenate([linear.reshape(len(roots), 20, 9), shift], axis=-1))

@@ -1,7 +1,7 @@
 """Write a tree of synthetic frames with many processes: the same bytes whatever their number, and resumable.
 
-All grows in `OUT.partial`, which becomes OUT when it is complete. Blocks of frames that are done leave their joints in
-`OUT.partial/.synth`; the same call again goes on from there.
+All grows in `OUT.partial`, which becomes OUT when it is complete. Blocks of frames that are done leave their joints
+in `OUT.partial/.synth`; the same call again goes on from there.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ def write_tree(
     if not 0 <= seed < 2**32:
         raise UsageError(f"a seed is a whole number from 0 to 2**32 - 1, not {seed}")
     items = make_items(layout, frames)
-    if path.is_symlink() or path.exists() and (not path.is_dir() or any(path.iterdir())):
+    if path.is_symlink() or (path.exists() and (not path.is_dir() or any(path.iterdir()))):
         raise UsageError(f"{path} is there already and not empty: name a directory that is not, or remove it")
     partial = path.with_name(path.name + ".partial")
     request = {"release": RELEASE, "layout": layout, "frames": frames, "seed": seed, "sensor": kind}
@@ -133,7 +133,7 @@ def _hold(partial: Path, request: dict[str, Any]) -> Iterator[None]:
         other = [f"{k}={earlier.get(k)!r}" for k in request if earlier.get(k) != request[k]]
         if other:
             raise UsageError(
-                f"{partial} is an unfinished tree of {', '.join(other)}: ask for that again to finish it, or remove it"
+                f"{partial} is an unfinished tree of {', '.join(other)}: ask for that to finish it, or remove it"
             )
         yield
 

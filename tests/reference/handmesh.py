@@ -7,7 +7,9 @@ import numpy as np
 from gmaps.synth import hand, turns
 
 
-def skin_vertex(pose: hand.Pose, b: int, weights: np.ndarray, rest_joints: np.ndarray, rest: np.ndarray) -> np.ndarray:
+def skin_vertex(
+    pose: hand.Pose, b: int, weights: np.ndarray, rest_joints: np.ndarray, rest: np.ndarray
+) -> np.ndarray:
     """(3,): a vertex that is at `rest` when the hand rests, on hand b of the batch; `weights` is (20,)."""
     turn = [turns.product(pose.turns[b, k], turns.inverse(hand.REST.turns[0, k])) for k in range(20)]
     for k, parent in enumerate(hand.PARENTS):

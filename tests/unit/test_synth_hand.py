@@ -42,7 +42,7 @@ def test_turns_are_those_of_scipy(p, q, v):
     np.testing.assert_allclose(turns.apply(turns.inverse(q), turns.apply(q, v)), v, atol=1e-9)
     again = turns.from_matrix(turns.matrix(q))
     np.testing.assert_allclose(again, q if q[0] * again[0] >= 0 and q @ again > 0 else -q, atol=1e-7)
-    towards = turns.unit(v + [20, 0, 0])
+    towards = turns.unit(v + np.array([20.0, 0, 0]))
     np.testing.assert_allclose(
         turns.apply(turns.between(turns.along(q), towards), turns.along(q)), towards, atol=1e-6
     )
@@ -194,9 +194,7 @@ def test_bones_follow_any_joints_and_are_those_of_a_posed_hand():
     np.testing.assert_allclose(
         np.linalg.norm(roots, axis=-1), np.broadcast_to(np.linalg.norm(shape.roots, axis=-1), (10, 5)), atol=1e-9
     )
-    np.testing.assert_allclose(
-        turns.along(found.turns[:, 5:]), turns.along(pose.turns[:, 5:]), atol=1e-9
-    )
+    np.testing.assert_allclose(turns.along(found.turns[:, 5:]), turns.along(pose.turns[:, 5:]), atol=1e-9)
 
 
 def test_degenerate_joints_still_give_turns():

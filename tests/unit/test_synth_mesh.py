@@ -124,7 +124,7 @@ def test_shape_parameters_reach_the_skin():
 
 
 def test_bends_keep_their_volume_and_no_edge_tears():
-    """No candy wrappers: full bends and twists change the hand's volume by little, and stretch no edge beyond reason."""
+    """No candy wrappers: full bends and twists change the volume by little, and stretch no edge beyond reason."""
     edges = np.concatenate([MESH.triangles[:, [0, 1]], MESH.triangles[:, [1, 2]]])
     before = np.linalg.norm(np.diff(REST[0][edges], axis=1)[:, 0], axis=1)
     for family in poses.FAMILIES[:-1]:

@@ -129,7 +129,7 @@ def test_back_of_a_fist_hides_the_fingertips():
     depth = render_hand(joints, CAMERA)
     tips = joints[[4, 8, 12, 16]]
     uvd = np.rint(CAMERA.project(tips)).astype(int)
-    assert (tips[:, 2] - depth[uvd[:, 1], uvd[:, 0]] > 15).all()  # more than a finger's radius: something else is seen
+    assert (tips[:, 2] - depth[uvd[:, 1], uvd[:, 0]] > 15).all()  # more than a finger's radius
 
 
 def test_image_shrinks_with_distance_and_is_the_mirror_of_nothing():
