@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 
-NAMES = ("kernels", "build", "fidelity")
+NAMES = ("kernels", "build", "fidelity", "synth")
 
 
 def main() -> None:

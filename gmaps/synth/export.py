@@ -165,10 +165,9 @@ def write_grey_png(path: str | os.PathLike[str], image: NDArray[np.floating] | N
         whole = np.rint(image)
         if not 0 <= whole.min() <= whole.max() <= 65535:
             raise UsageError(f"{path}: 16 bits hold 0 to 65535, got {whole.min():g} to {whole.max():g}")
-        pixels: NDArray[np.integer] = whole.astype(np.uint16)
+        ok, data = cv2.imencode(".png", whole.astype(np.uint16))
     else:
-        pixels = image
-    ok, data = cv2.imencode(".png", pixels)
+        ok, data = cv2.imencode(".png", image.astype(np.uint8))
     if not ok:
         raise UsageError(f"{path}: OpenCV cannot encode an image of shape {image.shape}")
     Path(path).write_bytes(data.tobytes())

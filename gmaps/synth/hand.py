@@ -58,7 +58,7 @@ ANGLES: tuple[str, ...] = (
 )  # fmt: skip
 LIMITS: Array = np.array(
     [[-60, 60], [-25, 20], *([[-18, 18], [-30, 92], [-5, 108], [-8, 80]] * 4),
-     [-10, 75], [-20, 70], [-20, 20], [-15, 62], [-20, 85]],
+     [-10, 75], [-20, 70], [-20, 20], [-15, 80], [-20, 85]],
     np.float64,
 )  # fmt: skip
 #: Where each group of angles stands in a pose.

@@ -16,6 +16,7 @@ from gmaps.synth.hand import (
     MEAN_ROOTS,
     METACARPALS,
     PHALANGES,
+    THUMB_ANGLES,
     WRIST,
     HandShape,
     Pose,
@@ -121,6 +122,10 @@ def random_angles(family: str, rng: np.random.Generator) -> Array:
             other = list(_FAMILIES)[rng.integers(len(_FAMILIES))]
             angles += rng.uniform(0, 0.8) * (family_angles(other) - angles)
         angles += rng.normal(0, 7, len(LIMITS))
+        angles[3:18:4] += rng.normal(-3, 10)  # knuckles together
+        if rng.uniform() < 0.25:
+            angles[THUMB_ANGLES] += rng.normal(0, 20, 5) * [0.5, 0.5, 0.3, 1, 1]
+            angles[21] = rng.uniform(*LIMITS[21])
     # Spread fingers fan out together; only a little is each finger's own.
     angles[2:18:4] = rng.uniform(-5, 12) * np.array([1, 0.25, -0.5, -1.25]) + rng.normal(0, 2, 4)
     angles[5:18:4] = DIP_PER_PIP * angles[4:18:4] + rng.normal(0, 5, 4)

@@ -3,8 +3,8 @@
 The file is shipped, because it takes a minute, and because the last bits of such sums differ between machines. The
 flesh is a signed distance field: a smooth union of tapered capsules around the bones, pads, webs and forearm. Its
 zero level is cut out of a grid by marching tetrahedra, and remeshed to triangles of even shape, small at the
-fingertips (after Botsch and Kobbelt, "A Remeshing Approach to Multiresolution Modeling", 2004). What moves each vertex, the
-weights, come from its place along the bones; across fingers they mix in the webs only.
+fingertips (after Botsch and Kobbelt, "A Remeshing Approach to Multiresolution Modeling", 2004). What moves each
+vertex, the weights, come from its place along the bones; across fingers they mix in the webs only.
 """
 
 from __future__ import annotations

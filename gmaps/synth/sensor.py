@@ -112,8 +112,8 @@ class StructuredLight:
     """A camera that matches a projected pattern, such as that of NYU's recordings.
 
     After Barron and Malik, "Intrinsic Scene Properties from a Single RGB-D Image" (2013), and Handa et al., "A
-    Benchmark for RGB-D Visual Odometry" (2014): a pixel takes its depth from a neighbour, and disparity has noise and steps, so
-    that errors grow with the square of the distance. What the projector does not see is lost.
+    Benchmark for RGB-D Visual Odometry" (2014): a pixel takes its depth from a neighbour, and disparity has noise
+    and steps, so that errors grow with the square of the distance. What the projector does not see is lost.
 
     Parameters
     ----------
