@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 
-NAMES = ("kernels", "build", "scale", "fidelity")
+NAMES = ("kernels", "build", "scale", "fidelity", "synth")
 
 
 def main() -> None:

@@ -11,6 +11,7 @@ import click
 _COMMANDS = {
     "datasets": "What data sets are known, where to get them, and whether a tree is complete.",
     "maps": "What guidance maps are known.",
+    "synth": "Write frames of the synthetic hand as files of a data set.",
     "build": "Build a store of crops and guidance maps from a data set.",
     "plan": "Plan a build that several machines share in parts.",
     "finalize": "Make a store of the parts of a planned build.",

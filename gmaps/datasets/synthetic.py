@@ -6,7 +6,6 @@ them is the test split, so that no hand of the tests is trained on.
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -18,21 +17,18 @@ from gmaps.datasets.reader import Reader
 from gmaps.errors import UsageError
 from gmaps.frame import Frame
 from gmaps.skeleton import get_skeleton
-from gmaps.synth.hand import FAMILIES, HandShape, pose_hand, random_angles, random_rotation, random_shape
-from gmaps.synth.render import render_hand
-from gmaps.synth.sensor import Sensor
+from gmaps.synth.poses import FAMILIES
+from gmaps.synth.render import Image, render_mesh
+from gmaps.synth.scene import Scene, Stage, make_scene
+from gmaps.synth.sensor import SENSORS, get_sensor
+from gmaps.synth.skin import hand_mesh
 
 CAMERA = Camera(241.42, 241.42, 160.0, 120.0, 320, 240)
 SUBJECTS = tuple(f"S{k}" for k in range(10))
 #: Goes into fingerprints; raise it whenever `read` starts to return other values.
-RELEASE = 1
-#: Distance of the hand's middle, and the least of any joint, mm.
-_DISTANCE, _NEAREST = (250.0, 550.0), 180.0
-#: Pixels between the image's border and the nearest joint, where the hand is not too large for that.
-_MARGIN = 12.0
-_SENSOR = Sensor()
-# The first word of a stream's seed: people and frames never share one.
-_PEOPLE, _FRAMES = 0, 1
+RELEASE = 2
+#: Hands are 250 to 550 mm away.
+STAGE = Stage(CAMERA, (250.0, 550.0))
 
 INFO = DatasetInfo(
     name="synthetic",
@@ -44,42 +40,16 @@ INFO = DatasetInfo(
     skeleton="msra21",
     half_side=120.0,
     depth_range=(100.0, 700.0),
-    notes="A sphere-mesh hand in 14 families of poses, 250 to 550 mm from a 320 x 240 camera with sensor noise and "
-    "missing pixels. Ten people, S0 to S9; S9 is the test split. Good for trying things out and for tests, not for "
-    "results.",
+    notes=f"A hand of skin and bones, one closed mesh, in {len(FAMILIES)} families of poses, 250 to 550 mm from a "
+    "320 x 240 camera with sensor noise and missing pixels. Ten people, S0 to S9; S9 is the test split. Good for "
+    "trying things out, for tests and for pretraining. `gmaps synth` writes such hands as files.",
     needs_root=False,
     options={
         "frames": "how many in all (default 10000)",
         "seed": "which ones: 0 (default) to 2**32 - 1",
+        "sensor": f"the camera's faults: {', '.join(SENSORS)} (default tof)",
     },
 )
-
-
-@lru_cache(maxsize=64)
-def _person(seed: int, subject: int) -> HandShape:
-    return random_shape(np.random.default_rng([_PEOPLE, seed, subject]))
-
-
-def _place(hand: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.float64]:
-    """Move a hand, given around any origin in camera axes, to a random spot where the image shows all of it."""
-    z = rng.uniform(*_DISTANCE)
-    hand = hand - (hand.min(axis=0) + hand.max(axis=0)) / 2
-    hand[:, 2] += max(z, _NEAREST - hand[:, 2].min())
-    spot = rng.uniform(size=2)
-    for axis, (focal, center, size) in enumerate(
-        ((CAMERA.fx, CAMERA.cx, CAMERA.width), (CAMERA.fy, CAMERA.cy, CAMERA.height))
-    ):
-        # A joint stays in the image while the hand's shift is between these two.
-        low = ((_MARGIN - center) * hand[:, 2] / focal - hand[:, axis]).max()
-        high = ((size - 1 - _MARGIN - center) * hand[:, 2] / focal - hand[:, axis]).min()
-        hand[:, axis] += low + spot[axis] * (high - low) if low < high else (low + high) / 2
-    return hand
-
-
-def _make_joints(seed: int, number: int, rng: np.random.Generator) -> NDArray[np.float64]:
-    shape = _person(seed, number % len(SUBJECTS))
-    angles = random_angles(FAMILIES[number // len(SUBJECTS) % len(FAMILIES)], rng)
-    return _place(pose_hand(shape, angles) @ random_rotation(rng).T, rng)
 
 
 class Synthetic(Reader):
@@ -89,9 +59,9 @@ class Synthetic(Reader):
     skeleton = get_skeleton("msra21")
     camera = CAMERA
 
-    def __init__(self, split: Split, frames: int, seed: int) -> None:
-        super().__init__(None, split, {"frames": frames, "seed": seed})
-        self.frames, self.seed = frames, seed
+    def __init__(self, split: Split, frames: int, seed: int, sensor: str) -> None:
+        super().__init__(None, split, {"frames": frames, "seed": seed, "sensor": sensor})
+        self.frames, self.seed, self.sensor = frames, seed, get_sensor(sensor)
 
     def _make_index(self) -> Index:
         frame = np.arange(self.frames, dtype=np.int64)
@@ -107,14 +77,36 @@ class Synthetic(Reader):
 
     def read(self, i: int) -> Frame:
         """Frame at position i; see `DataSet.read`."""
-        i = self.position(i)
+        scene = self.scene(i)
+        depth = render_mesh(scene.vertices(), CAMERA).depth
+        if self.sensor is not None:
+            depth = self.sensor.apply(depth, CAMERA, scene.rng)
         number = int(self._index.frame[i])
-        rng = np.random.default_rng([_FRAMES, self.seed, number])
-        joints = _make_joints(self.seed, number, rng)
-        radii = _person(self.seed, number % len(SUBJECTS)).radii
-        depth = render_hand(joints, CAMERA, radii=radii, sensor=_SENSOR, rng=rng)
         subject, sequence = int(self._index.subject[i]), int(self._index.sequence[i])
-        return Frame(depth, CAMERA, joints.astype(np.float32), number, subject, sequence, f"synthetic frame {number}")
+        joints = scene.joints.astype(np.float32)
+        return Frame(depth, CAMERA, joints, number, subject, sequence, f"synthetic frame {number}")
+
+    def scene(self, i: int) -> Scene:
+        """The hand of the frame at position i: its shape, its angles, its bones in camera axes."""
+        number = int(self._index.frame[self.position(i)])
+        family = FAMILIES[number // len(SUBJECTS) % len(FAMILIES)]
+        return make_scene(self.seed, number, number % len(SUBJECTS), family, STAGE)
+
+    def mesh(self, i: int) -> tuple[NDArray[np.float64], NDArray[np.int32]]:
+        """The hand of the frame at position i as a closed surface.
+
+        Returns
+        -------
+        vertices : (V, 3) float64
+            mm, camera axes.
+        triangles : (T, 3) int32
+            Counter-clockwise from outside.
+        """
+        return self.scene(i).vertices(), hand_mesh().triangles
+
+    def truth(self, i: int) -> Image:
+        """The frame at position i as a perfect camera sees it, with the part of the hand that each pixel shows."""
+        return render_mesh(self.scene(i).vertices(), CAMERA)
 
     def fingerprint(self) -> dict[str, Any]:
         """See `DataSet.fingerprint`."""
@@ -131,9 +123,16 @@ def _whole(name: str, value: int | str, low: int, high: int) -> int:
     return number
 
 
-def load(root: None = None, *, split: Split = "all", frames: int | str = 10_000, seed: int | str = 0) -> Synthetic:
+def load(
+    root: None = None,
+    *,
+    split: Split = "all",
+    frames: int | str = 10_000,
+    seed: int | str = 0,
+    sensor: str = "tof",
+) -> Synthetic:
     """A reader; called by `gmaps.load_dataset`."""
-    return Synthetic(split, _whole("frames", frames, 1, 10**7), _whole("seed", seed, 0, 2**32 - 1))
+    return Synthetic(split, _whole("frames", frames, 1, 10**7), _whole("seed", seed, 0, 2**32 - 1), str(sensor))
 
 
 def check(root: None = None) -> list[Check]:

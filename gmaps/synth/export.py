@@ -12,9 +12,16 @@ from numpy.typing import ArrayLike, NDArray
 from gmaps.datasets.msra_files import CAMERA as MSRA_CAMERA
 from gmaps.datasets.msra_files import HEADER as MSRA_HEADER
 from gmaps.errors import UsageError
+from gmaps.synth import turns
+from gmaps.synth.hand import follow_joints
 
 _NYU_CAMERA_COUNT = 3
 _NYU_BACKGROUND = 2001
+# MATLAB files begin with a line that says when they were made; the same hands shall give the same bytes.
+_MAT_TEXT = b"MATLAB 5.0 MAT-file, written by gmaps".ljust(116)
+# NYU's six palm points in palm axes, as shares of the distance from wrist to knuckles; fitted to its labels. The
+# wrist's two points lie below the wrist.
+_NYU_PALM = np.array([[-16, -25, 0], [16, -25, 0], [3, 50, 0], [-22, 38, 0], [0, 22, 0], [0, -30, 0]]) / 72.0
 
 
 def write_msra_bin(path: str | os.PathLike[str], depth: NDArray[np.float32], *, header: bool = True) -> None:
@@ -63,6 +70,36 @@ def write_joint_txt(path: str | os.PathLike[str], joints: ArrayLike) -> None:
     Path(path).write_text("\n".join(lines) + "\n")
 
 
+def nyu_joints(joints: ArrayLike) -> NDArray[np.float64]:
+    """NYU's 36 points of hands of 21 joints.
+
+    A finger's six points are its tip, two thirds of the last bone, the middle of the middle one, the middle joint,
+    the middle of the first bone, the knuckle; the thumb's tip, last joint, middle, joint, middle, root.
+
+    Parameters
+    ----------
+    joints : (N, 21, 3)
+        mm, any axes, in the order of skeleton msra21.
+
+    Returns
+    -------
+    (N, 36, 3) float64
+        mm, same axes, in the order of skeleton nyu36.
+    """
+    own = np.asarray(joints, np.float64)
+    pose, roots, _ = follow_joints(own)
+    out = np.empty((len(own), 36, 3))
+    for place, first in enumerate((13, 9, 5, 1, 17)):  # little finger first, thumb last
+        root, near, far, tip = (own[:, first + k] for k in range(4))
+        last = far if first == 17 else tip + 0.65 * (far - tip)
+        middle = 0.5 * (near + far)
+        joint = near
+        out[:, 6 * place : 6 * place + 6] = np.stack([tip, last, middle, joint, 0.5 * (root + near), root], axis=1)
+    reach = np.sqrt((roots[:, :4] ** 2).sum(-1)).mean(axis=1)
+    out[:, 30:] = own[:, :1] + turns.apply(pose.palm[:, None], reach[:, None, None] * _NYU_PALM)
+    return out
+
+
 def write_nyu_png(path: str | os.PathLike[str], depth: NDArray[np.float32]) -> None:
     """Write an NYU `depth_1_*.png`: G * 256 + B mm, 2001 where there is no data.
 
@@ -73,10 +110,11 @@ def write_nyu_png(path: str | os.PathLike[str], depth: NDArray[np.float32]) -> N
     depth : (H, W) float32
         mm, 0 = no data; rounded to whole mm.
     """
-    mm = np.rint(np.where(depth > 0, depth, _NYU_BACKGROUND)).astype(np.int64)
-    if mm.max() > _NYU_BACKGROUND:
-        raise UsageError(f"{path}: NYU depths end at {_NYU_BACKGROUND} mm, got {mm.max()}")
-    blue_green_red = np.stack([mm & 255, mm >> 8, np.zeros_like(mm)], axis=-1).astype(np.uint8)
+    whole = np.where(depth > 0, np.rint(depth), np.float32(_NYU_BACKGROUND))
+    if whole.max() > _NYU_BACKGROUND:
+        raise UsageError(f"{path}: NYU depths end at {_NYU_BACKGROUND} mm, got {whole.max():g}")
+    blue_green_red = np.zeros((*depth.shape, 3), np.uint8)
+    blue_green_red[..., :2] = whole.astype("<u2").view(np.uint8).reshape(*depth.shape, 2)
     ok, data = cv2.imencode(".png", blue_green_red)
     if not ok:
         raise UsageError(f"{path}: OpenCV cannot encode an image of shape {depth.shape}")
@@ -104,3 +142,32 @@ def write_joint_data(path: str | os.PathLike[str], joints: ArrayLike) -> None:
     uvd[0] = CAMERA.project(own)
     names = np.array(get_skeleton("nyu36").joints, object)
     savemat(path, {"joint_names": names, "joint_uvd": uvd, "joint_xyz": xyz})
+    with open(path, "r+b") as f:
+        f.write(_MAT_TEXT)
+
+
+def write_grey_png(path: str | os.PathLike[str], image: NDArray[np.floating] | NDArray[np.uint8]) -> None:
+    """Write an image of one channel: 8-bit as it is, depths as 16-bit whole numbers.
+
+    Parameters
+    ----------
+    path
+        The file.
+    image : (H, W)
+        uint8, or floats, which are rounded and must fit.
+
+    Raises
+    ------
+    UsageError
+        Floats that are negative or above 65,535.
+    """
+    if image.dtype != np.uint8:
+        whole = np.rint(image)
+        if not 0 <= whole.min() <= whole.max() <= 65535:
+            raise UsageError(f"{path}: 16 bits hold 0 to 65535, got {whole.min():g} to {whole.max():g}")
+        ok, data = cv2.imencode(".png", whole.astype(np.uint16))
+    else:
+        ok, data = cv2.imencode(".png", image.astype(np.uint8))
+    if not ok:
+        raise UsageError(f"{path}: OpenCV cannot encode an image of shape {image.shape}")
+    Path(path).write_bytes(data.tobytes())

@@ -1,19 +1,59 @@
-"""What a depth camera does to a perfect image: noise that grows with distance, steps, and lost pixels."""
+"""What depth cameras do to a perfect image: noise that grows with distance, steps, shadows, lost and mixed pixels.
+
+Two kinds: structured light, whose errors are those of matching a projected pattern, and time of flight, whose pixels
+mix the light of all that they see.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import numba as nb
 import numpy as np
 from numpy.typing import NDArray
 
-from gmaps.errors import UsageError
+from gmaps.camera import Camera
+from gmaps.errors import UsageError, unknown_name
+
+Depth = NDArray[np.float32]
+_RIM = 3
+
+
+class Sensor(Protocol):
+    """A depth camera's faults."""
+
+    def apply(self, depth: Depth, camera: Camera, rng: np.random.Generator) -> Depth:
+        """What this sensor would have seen.
+
+        Parameters
+        ----------
+        depth : (H, W) float32
+            mm, 0 where there is nothing.
+        camera
+            Intrinsics of this image.
+        rng
+            Its state decides noise and losses.
+
+        Returns
+        -------
+        (H, W) float32
+            A new image.
+        """
+        ...
+
+
+def _check(sensor: object, grown: tuple[str, ...], shares: tuple[str, ...], positive: tuple[str, ...]) -> None:
+    values = vars(sensor)
+    if not all(0 <= values[k] < np.inf for k in grown) or not all(0 < values[k] < np.inf for k in positive):
+        raise UsageError(f"a sensor's noise, steps and distances are not negative, got {sensor}")
+    if not all(0 <= values[k] <= 1 for k in shares):
+        raise UsageError(f"a sensor's losses are shares between 0 and 1, got {sensor}")
 
 
 @dataclass(frozen=True)
-class Sensor:
-    """A simple consumer depth camera.
+class TimeOfFlight:
+    """A time-of-flight camera, such as that of MSRA's recordings.
 
     Parameters
     ----------
@@ -21,75 +61,188 @@ class Sensor:
         Standard deviation at 300 mm; it grows with the square of the distance.
     step_mm
         Depths are multiples of this; 0 leaves them alone.
+    mixed
+        Share of pixels beside a jump that fly: they lie between the near surface and the far one, or up to `reach_mm`
+        behind where there is no far one.
     edge_loss
-        Share of lost pixels among those beside a jump of more than `jump_mm`, or beside nothing.
+        Share of lost pixels beside a jump, or beside nothing.
+    loss
+        Share of lost pixels elsewhere.
+    jump_mm
+        What counts as a jump.
+    reach_mm
+        How far behind an outer edge pixels fly.
+    """
+
+    noise_mm: float = 0.5
+    step_mm: float = 1.0
+    mixed: float = 0.15
+    edge_loss: float = 0.2
+    loss: float = 0.002
+    jump_mm: float = 15.0
+    reach_mm: float = 25.0
+
+    def __post_init__(self) -> None:
+        _check(self, ("noise_mm", "step_mm", "reach_mm"), ("mixed", "edge_loss", "loss"), ("jump_mm",))
+        if self.mixed + self.edge_loss > 1:
+            raise UsageError(f"mixed and lost pixels are shares of the same edge, got {self}")
+
+    def apply(self, depth: Depth, camera: Camera, rng: np.random.Generator) -> Depth:
+        """See `Sensor.apply`. Pixels that saw nothing see nothing."""
+        seen, box = np.zeros_like(depth), _box(depth)
+        if box is not None:
+            shape = depth[box].shape
+            normal = rng.standard_normal(shape, np.float32)
+            luck, share = rng.random(shape, np.float32), rng.random(shape, np.float32)
+            numbers = (
+                self.noise_mm,
+                self.step_mm,
+                self.mixed,
+                self.edge_loss,
+                self.loss,
+                self.jump_mm,
+                self.reach_mm,
+            )
+            sense_flight(depth[box], normal, luck, share, seen[box], *numbers)
+        return seen
+
+
+@dataclass(frozen=True)
+class StructuredLight:
+    """A camera that matches a projected pattern, such as that of NYU's recordings.
+
+    After Barron and Malik, "Intrinsic Scene Properties from a Single RGB-D Image" (2013), and Handa et al., "A
+    Benchmark for RGB-D Visual Odometry" (2014): a pixel takes its depth from a neighbour, and disparity has noise
+    and steps, so that errors grow with the square of the distance. What the projector does not see is lost.
+
+    Parameters
+    ----------
+    baseline_mm
+        From the camera to the projector on its right; shadows fall to the left.
+    step_px
+        Disparities are multiples of this.
+    noise_px
+        Standard deviation of a disparity.
+    jitter_px
+        Standard deviation of where a pixel's depth comes from: it frays edges.
+    edge_loss
+        Share of lost pixels beside a jump, or beside nothing.
     loss
         Share of lost pixels elsewhere.
     jump_mm
         What counts as a jump.
     """
 
-    noise_mm: float = 0.5
-    step_mm: float = 1.0
-    edge_loss: float = 0.25
-    loss: float = 0.002
-    jump_mm: float = 15.0
+    baseline_mm: float = 75.0
+    step_px: float = 0.125
+    noise_px: float = 0.06
+    jitter_px: float = 0.5
+    edge_loss: float = 0.3
+    loss: float = 0.003
+    jump_mm: float = 20.0
 
     def __post_init__(self) -> None:
-        if not (self.noise_mm >= 0 and self.step_mm >= 0 and self.jump_mm > 0):
-            raise UsageError(f"a sensor's noise, step and jump are not negative, got {self}")
-        if not (0 <= self.edge_loss <= 1 and 0 <= self.loss <= 1):
-            raise UsageError(f"a sensor's losses are shares between 0 and 1, got {self}")
+        _check(self, ("noise_px", "jitter_px"), ("edge_loss", "loss"), ("baseline_mm", "step_px", "jump_mm"))
 
-    def apply(self, depth: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
-        """What this sensor would have seen.
-
-        Parameters
-        ----------
-        depth : (H, W) float32
-            mm, 0 where there is nothing.
-        rng
-            Its state decides noise and losses.
-
-        Returns
-        -------
-        (H, W) float32
-            A new image. Pixels that saw nothing see nothing; some others neither.
-        """
-        seen = np.zeros_like(depth)
-        rows, cols = np.flatnonzero(depth.any(axis=1)), np.flatnonzero(depth.any(axis=0))
-        if len(rows):
-            box = slice(rows[0], rows[-1] + 1), slice(cols[0], cols[-1] + 1)
+    def apply(self, depth: Depth, camera: Camera, rng: np.random.Generator) -> Depth:
+        """See `Sensor.apply`. A pixel beside the hand may see it."""
+        seen, box = np.zeros_like(depth), _box(depth)
+        if box is not None:
             shape = depth[box].shape
-            normal = rng.standard_normal(shape, dtype=np.float32)
-            uniform = rng.random(shape, dtype=np.float32)
-            _sense(depth[box], normal, uniform, seen[box], *self._numbers())
+            normal = rng.standard_normal((3, *shape), np.float32)
+            luck = rng.random(shape, np.float32)
+            numbers = (self.step_px, self.noise_px, self.jitter_px, self.edge_loss, self.loss, self.jump_mm)
+            sense_pattern(depth[box], normal, luck, seen[box], camera.fx * self.baseline_mm, *numbers)
         return seen
 
-    def _numbers(self) -> tuple[float, ...]:
-        return self.noise_mm, self.step_mm, self.edge_loss, self.loss, self.jump_mm
+
+_KINDS: dict[str, Sensor | None] = {"none": None, "structured": StructuredLight(), "tof": TimeOfFlight()}
+#: Names of the sensors; "none" is a perfect camera.
+SENSORS: tuple[str, ...] = tuple(_KINDS)
+
+
+def get_sensor(name: str) -> Sensor | None:
+    """A sensor by name, with its usual numbers.
+
+    Raises
+    ------
+    UnknownNameError
+        With the nearest name.
+    """
+    if name not in _KINDS:
+        raise unknown_name("sensor", name, _KINDS)
+    return _KINDS[name]
+
+
+def _box(depth: Depth) -> tuple[slice, slice] | None:
+    """Rows and columns that hold something, and `_RIM` more: what is seen may fray."""
+    rows = np.flatnonzero(depth.any(axis=1))
+    if not len(rows):
+        return None
+    cols = np.flatnonzero(depth[rows[0] : rows[-1] + 1].any(axis=0))
+    return (
+        slice(max(rows[0] - _RIM, 0), rows[-1] + 1 + _RIM),
+        slice(max(cols[0] - _RIM, 0), cols[-1] + 1 + _RIM),
+    )
 
 
 @nb.njit(nogil=True, cache=True, error_model="numpy")
-def _sense(depth, normal, uniform, seen, noise, step, edge_loss, loss, jump):
+def sense_flight(depth, normal, luck, share, seen, noise, step, mixed, edge_loss, loss, jump, reach):
+    """Time of flight, on a box around what is seen; see `TimeOfFlight`."""
     rows, cols = depth.shape
     for r in range(rows):
         for c in range(cols):
             z = depth[r, c]
             if z == 0:
                 continue
-            edge = r == 0 or c == 0 or r == rows - 1 or c == cols - 1
-            if not edge:
-                # Nothing is 0, and so a jump as well.
-                edge = (
-                    abs(depth[r - 1, c] - z) > jump
-                    or abs(depth[r + 1, c] - z) > jump
-                    or abs(depth[r, c - 1] - z) > jump
-                    or abs(depth[r, c + 1] - z) > jump
-                )
-            if uniform[r, c] < (edge_loss if edge else loss):
+            edge, far = False, z
+            for dr, dc in ((-1, 0), (1, 0), (0, -1), (0, 1)):
+                i, j = r + dr, c + dc
+                other = depth[i, j] if 0 <= i < rows and 0 <= j < cols else z  # the image's border is no edge
+                if abs(other - z) > jump:
+                    edge = True
+                    far = max(far, other if other > 0 else z + np.float32(reach))
+            if luck[r, c] < (edge_loss if edge else loss):
                 continue
-            z = z + noise * (z / 300.0) ** 2 * normal[r, c]
+            if edge and luck[r, c] < edge_loss + mixed:
+                z = z + share[r, c] * (far - z)
+            value = z + noise * (z / 300.0) ** 2 * normal[r, c]
             if step > 0:
-                z = np.rint(z / step) * step
-            seen[r, c] = max(z, 0.0)
+                value = np.rint(value / step) * step
+            seen[r, c] = max(value, 0.0)
+
+
+@nb.njit(nogil=True, cache=True, error_model="numpy")
+def sense_pattern(depth, normal, luck, seen, lever, step, noise, jitter, edge_loss, loss, jump):
+    """Structured light, on a box around what is seen; see `StructuredLight`. lever = focal length x baseline.
+
+    A column u at depth z is the projector's column u - lever / z. From right to left, what lies right of an earlier
+    column of the projector is hidden behind it.
+    """
+    rows, cols = depth.shape
+    for r in range(rows):
+        first = np.inf
+        for c in range(cols - 1, -1, -1):
+            here = depth[r, c]
+            hidden = False
+            if here > 0:
+                column = c - lever / here
+                hidden = column > first + 0.5
+                first = min(first, column)
+            if hidden:
+                continue
+            i = min(max(r + int(np.rint(jitter * normal[1, r, c])), 0), rows - 1)
+            j = min(max(c + int(np.rint(jitter * normal[2, r, c])), 0), cols - 1)
+            z = depth[i, j]
+            if z == 0:
+                continue
+            edge = here == 0
+            for dr, dc in ((-1, 0), (1, 0), (0, -1), (0, 1)):
+                k, m = r + dr, c + dc
+                other = depth[k, m] if 0 <= k < rows and 0 <= m < cols else here
+                edge = edge or abs(other - here) > jump
+            if luck[r, c] < (edge_loss if edge else loss):
+                continue
+            disparity = np.rint((lever / z + noise * normal[0, r, c]) / step) * step
+            if disparity > 0:
+                seen[r, c] = lever / disparity

@@ -1,0 +1,125 @@
+"""Random hands before a camera: who, in which pose, where. Frame n is a function of (seed, n) alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gmaps.camera import Camera
+from gmaps.synth.hand import HandShape, Pose, place_pose
+from gmaps.synth.poses import random_pose, random_shape, random_turn
+from gmaps.synth.skin import shape_rest, skin
+
+Array = NDArray[np.float64]
+# The first word of a stream's seed: people and frames never share one.
+_PEOPLE, _FRAMES = 0, 1
+
+
+class Person(NamedTuple):
+    """A hand and what its flesh is at rest; see `gmaps.synth.skin.shape_rest`."""
+
+    shape: HandShape
+    joints: Array
+    vertices: Array
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Where hands are shown.
+
+    Parameters
+    ----------
+    camera
+        The camera.
+    distance
+        Least and greatest depth of a hand's middle, mm.
+    nearest
+        No joint is nearer than this, mm.
+    margin
+        Pixels between the image's border and the nearest joint, where the hand is not too large for that.
+    """
+
+    camera: Camera
+    distance: tuple[float, float]
+    nearest: float = 180.0
+    margin: float = 12.0
+
+
+class Scene(NamedTuple):
+    """One hand before a camera.
+
+    Parameters
+    ----------
+    person
+        Whose hand.
+    angles : (23,) float64
+        Degrees, as `gmaps.synth.hand.ANGLES` names them.
+    pose
+        A batch of one, camera axes.
+    rng
+        The frame's own randomness, for its sensor.
+    """
+
+    person: Person
+    angles: Array
+    pose: Pose
+    rng: np.random.Generator
+
+    @property
+    def joints(self) -> Array:
+        """(21, 3) mm, camera axes."""
+        return self.pose.joints[0]
+
+    def vertices(self) -> Array:
+        """(V, 3) mm, camera axes: the mesh of `gmaps.synth.skin.hand_mesh`."""
+        return skin(self.pose, self.person.joints, self.person.vertices)[0]
+
+
+@lru_cache(maxsize=64)
+def get_person(seed: int, subject: int) -> Person:
+    """One of a seed's people."""
+    shape = random_shape(np.random.default_rng([_PEOPLE, seed, subject]))
+    return Person(shape, *shape_rest(shape.roots[None], shape.lengths[None], shape.girth[None]))
+
+
+def make_scene(seed: int, number: int, subject: int, family: str, stage: Stage) -> Scene:
+    """Frame `number` of a seed: a random pose of a family, in view.
+
+    Parameters
+    ----------
+    seed, number
+        What decides, beside the rest, not negative.
+    subject
+        Which of the seed's people.
+    family
+        One of `gmaps.synth.poses.FAMILIES`.
+    stage
+        Where.
+    """
+    rng = np.random.default_rng([_FRAMES, seed, number])
+    person = get_person(seed, subject)
+    angles, pose = random_pose(family, person.shape, rng)
+    pose = place_pose(pose, random_turn(rng), np.zeros(3))
+    pose = pose._replace(joints=pose.joints + _spot(pose.joints[0], stage, rng))
+    return Scene(person, angles, pose, rng)
+
+
+def _spot(hand: Array, stage: Stage, rng: np.random.Generator) -> Array:
+    """(3,): the shift of a hand, given around any origin, to a random spot where the image shows all of it."""
+    camera = stage.camera
+    shift = -(hand.min(axis=0) + hand.max(axis=0)) / 2
+    z = hand[:, 2] + shift[2]
+    shift[2] += max(rng.uniform(*stage.distance), stage.nearest - z.min())
+    z = hand[:, 2] + shift[2]
+    lenses = ((camera.fx, camera.cx, camera.width), (camera.fy, camera.cy, camera.height))
+    for axis, (focal, center, size) in enumerate(lenses):
+        # A joint stays in the image while the hand's shift is between these two.
+        low = ((stage.margin - center) * z / focal - hand[:, axis]).max()
+        high = ((size - 1 - stage.margin - center) * z / focal - hand[:, axis]).min()
+        share = rng.uniform()
+        shift[axis] = low + share * (high - low) if low < high else (low + high) / 2
+    return shift
