@@ -73,7 +73,9 @@ def run() -> list[Any]:
     meshes = [s.vertices() for s in scenes]
     images = [render_mesh(m, CAMERA).depth for m in meshes]
     steps = {
-        "pose, free of contact": _each([partial(make_scene, seed, k, k % 10, families[k], STAGE) for k in range(HANDS)]),
+        "pose, free of contact": _each(
+            [partial(make_scene, seed, k, k % 10, families[k], STAGE) for k in range(HANDS)]
+        ),
         "skin": _each([s.vertices for s in scenes]),
         "depth and segmentation": _each([partial(render_mesh, m, CAMERA) for m in meshes]),
     }
@@ -82,9 +84,7 @@ def run() -> list[Any]:
         if sensor is not None:
             steps[f"sensor: {name}"] = _each([partial(sensor.apply, d, CAMERA, rng) for d in images])
     items = make_items("folder", HANDS)
-    whole = {
-        s: _each([partial(make_frame, "folder", seed, k, items[k], s) for k in range(HANDS)]) for s in SENSORS
-    }
+    whole = {s: _each([partial(make_frame, "folder", seed, k, items[k], s) for k in range(HANDS)]) for s in SENSORS}
     print("\n## Synthetic frames, one core, 640 x 480\n")
     print("| step | time |\n|---|---|")
     for name, seconds in steps.items():
@@ -105,7 +105,9 @@ def run() -> list[Any]:
             files.append({"layout": layout, "seconds": seconds, "bytes_per_1000": size})
             print(f"| {layout} | {1 / seconds:.0f} | {size / 1e6:.0f} |")
 
-    peers = take_turns({"ours": partial(render_mesh, meshes[0], CAMERA), "painter": partial(painter, meshes[0], CAMERA)})
+    peers = take_turns(
+        {"ours": partial(render_mesh, meshes[0], CAMERA), "painter": partial(painter, meshes[0], CAMERA)}
+    )
     small = Camera(40.0, 40.0, 32.0, 24.0, 64, 48)
     slow = take_turns(
         {"ours": partial(render_mesh, meshes[0], small), "rays": partial(ray_caster, meshes[0], small)}, rounds=1

@@ -46,7 +46,7 @@ def _picture(vertices: Array, size: int = 220) -> Array:
     """(size, size, 3): the mesh, lit, in the colours of its parts."""
     vertices = vertices - (vertices.min(axis=0) + vertices.max(axis=0)) / 2
     focal = size * 0.47 * 900 / 125
-    image = render_mesh(vertices + [0, 0, 900], Camera(focal, focal, size / 2, size / 2, size, size))
+    image = render_mesh(vertices + np.array([0, 0, 900]), Camera(focal, focal, size / 2, size / 2, size, size))
     # Normals of triangles blend at vertices; a second picture of each says what is seen where.
     mesh = skin.hand_mesh()
     corners = vertices[mesh.triangles]
@@ -54,7 +54,7 @@ def _picture(vertices: Array, size: int = 220) -> Array:
     normal = np.zeros_like(vertices)
     for k in range(3):
         np.add.at(normal, mesh.triangles[:, k], flat)
-    owner = _owners(vertices + [0, 0, 900], focal, size)
+    owner = _owners(vertices + np.array([0, 0, 900]), focal, size)
     lit = np.clip(turns.unit(normal) @ _LIGHT, 0, 1)[mesh.triangles].mean(axis=1)[owner] * 0.8 + 0.2
     tints = [FINGER_COLOURS[f] for f in hand.FINGERS] + ["#e2c3a5", "#c3a58c"]
     colours = np.array([[1, 1, 1], *([int(t[i : i + 2], 16) / 255 for i in (1, 3, 5)] for t in tints)])
@@ -173,7 +173,9 @@ def variety(real: Path) -> None:
             (f"four fingers: {what}, degrees", {n: b[k][:, :4].ravel() for n, b in bends.items()},
              np.linspace(-40, 130, 35))
         )  # fmt: skip
-    panels.append(("thumb: middle joint, degrees", {n: b[1][:, 4] for n, b in bends.items()}, np.linspace(0, 100, 26)))
+    panels.append(
+        ("thumb: middle joint, degrees", {n: b[1][:, 4] for n, b in bends.items()}, np.linspace(0, 100, 26))
+    )
     sides = {n: views(j) for n, (j, _) in sets.items()}
     for axis, what in ((2, "palm's normal"), (1, "fingers' direction"), (0, "thumb's side")):
         angle = {n: np.degrees(np.arccos(np.clip(s[:, axis], -1, 1))) for n, s in sides.items()}

@@ -26,7 +26,8 @@ def test_orthographic_crop_of_a_plane_has_no_holes_and_true_depth(a, b, z, size,
     frame = plane_frame((a, b), z, camera)
     crop = crop_frame(frame, Cube((0.0, 0.0, z), 120.0), size=size)
     assert ndimage.binary_fill_holes(crop.mask).sum() == crop.mask.sum()
-    assert ndimage.label(crop.mask)[1] == 1
+    # A cell at the cut may touch the rest by a corner only.
+    assert ndimage.label(crop.mask, np.ones((3, 3)))[1] == 1
     across = ((np.arange(size) + 0.5) / size * 2 - 1) * 120
     expected = a * across[None, :] + b * across[:, None]
     inner = ndimage.binary_erosion(crop.mask, iterations=3) & (np.abs(expected) < 110)
