@@ -20,25 +20,25 @@ SOFT = 1.0
 #: Steps of the projection, and its damping, mm^2: what a pose must not turn far for.
 _STEPS, _DAMPING = 10, 20.0
 #: Joints between which each capsule runs, and the share of its length where its free part begins: four fingers, the
-#: thumb, the palm.
+#: thumb, the palm, and its edge below the little finger, which starts at a point of its own: see `_with_heel`.
 _CAPSULES = [
     *((1 + 4 * f + k, 2 + 4 * f + k, 0.4 if k == 0 else 0.0) for f in range(4) for k in range(3)),
     (17, 18, 0.4), (18, 19, 0.15), (19, 20, 0.0),
-    *((0, 1 + 4 * f, 0.15) for f in range(4)),
+    *((0, 1 + 4 * f, 0.15) for f in range(4)), (21, 13, 0.0),
 ]  # fmt: skip
 _FROM, _TO = (np.array([c[k] for c in _CAPSULES]) for k in (0, 1))
 _START = np.array([c[2] for c in _CAPSULES])
-#: The palm around a metacarpal is about as thick at the wrist as at the knuckle.
-_PALM_RADIUS = 11.0
+#: The palm's flesh around a metacarpal, at the wrist and at the knuckle, in radii of that knuckle.
+_PALM = (1.9, 1.5)
 
 
 def _pairs() -> NDArray[np.int64]:
     """Pairs of capsules that can meet and must not; the last bones of fingers are tested against the whole palm."""
     pairs = [(i, j) for i in range(15) for j in range(i + 1, 15) if i // 3 != j // 3]
     pairs = [(i, j) for i, j in pairs if j != 12 or i % 3 == 2]  # only tips reach the thumb's ball
-    for palm in range(15, 19):
+    for palm in range(15, 20):
         pairs += [(i, palm) for i in (2, 5, 8, 11, 14)]
-        pairs += [(3 * f + 1, palm) for f in range(4) if f != palm - 15]  # a middle bone folds onto its own knuckle
+        pairs += [(3 * f + 1, palm) for f in range(4) if f != min(palm - 15, 3)]  # a middle bone folds onto its own knuckle
     pairs += [(13, palm) for palm in (16, 17, 18)]
     return np.array(pairs)
 
@@ -64,18 +64,26 @@ class Contacts(NamedTuple):
 
 def contacts(joints: Array, radii: Array) -> Contacts:
     """Where the flesh of hands (B, 21, 3), mm, thick as `radii` (21,), meets itself, and how deep."""
+    joints = _with_heel(joints)
     start, end = joints[:, _FROM], joints[:, _TO]
     start = start + _START[:, None] * (end - start)
-    r_from = np.where(
-        _FROM == 0, _PALM_RADIUS * radii[_TO] / 10.0, radii[_FROM] + _START * (radii[_TO] - radii[_FROM])
-    )
-    r_more = radii[_TO] - r_from
+    palm = (_FROM == 0) | (_FROM == 21)
+    r_from = radii[np.where(palm, 0, _FROM)]
+    r_from = np.where(palm, _PALM[0] * radii[_TO], r_from + _START * (radii[_TO] - r_from))
+    r_more = np.where(palm, _PALM[1] * radii[_TO], radii[_TO]) - r_from
     i, j = PAIRS.T
     a, u, c, v = start[:, i], (end - start)[:, i], start[:, j], (end - start)[:, j]
     s, t = nearest(a, u, c, v)
     p, q = a + s[..., None] * u, c + t[..., None] * v
     gap = np.sqrt(((p - q) ** 2).sum(-1))
     return Contacts(r_from[i] + s * r_more[i] + r_from[j] + t * r_more[j] - gap, p, q)
+
+
+def _with_heel(joints: Array) -> Array:
+    """(B, 22, 3): the joints, and the middle of the flesh at the wrist's outer side, on the way to the little finger."""
+    wrist, index, little = joints[:, 0], joints[:, 1], joints[:, 13]
+    heel = wrist + 0.3 * (little - index) + 0.15 * (little - wrist)
+    return np.concatenate([joints, heel[:, None]], axis=1)
 
 
 def nearest(a: Array, u: Array, c: Array, v: Array) -> tuple[Array, Array]:
@@ -171,7 +179,7 @@ def _levers(pose: Pose, angles: Array, k: NDArray[np.int64], found: Contacts) ->
 _PIVOT = np.array(
     [0, 0, *(j for f in range(4) for j in (1 + 4 * f, 1 + 4 * f, 2 + 4 * f, 3 + 4 * f)), 17, 17, 17, 18, 19]
 )
-_MOVES = np.zeros((19, 23))
+_MOVES = np.zeros((20, 23))
 for _f in range(4):
     for _k in range(3):
         _MOVES[3 * _f + _k, 2 + 4 * _f : 4 + 4 * _f + _k] = 1
