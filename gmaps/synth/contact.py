@@ -38,7 +38,8 @@ def _pairs() -> NDArray[np.int64]:
     pairs = [(i, j) for i, j in pairs if j != 12 or i % 3 == 2]  # only tips reach the thumb's ball
     for palm in range(15, 20):
         pairs += [(i, palm) for i in (2, 5, 8, 11, 14)]
-        pairs += [(3 * f + 1, palm) for f in range(4) if f != min(palm - 15, 3)]  # a middle bone folds onto its own knuckle
+        # A middle bone folds onto its own knuckle.
+        pairs += [(3 * f + 1, palm) for f in range(4) if f != min(palm - 15, 3)]
     pairs += [(13, palm) for palm in (16, 17, 18)]
     return np.array(pairs)
 
@@ -80,7 +81,7 @@ def contacts(joints: Array, radii: Array) -> Contacts:
 
 
 def _with_heel(joints: Array) -> Array:
-    """(B, 22, 3): the joints, and the middle of the flesh at the wrist's outer side, on the way to the little finger."""
+    """(B, 22, 3): the joints, and a point in the flesh at the outer side of the wrist."""
     wrist, index, little = joints[:, 0], joints[:, 1], joints[:, 13]
     heel = wrist + 0.3 * (little - index) + 0.15 * (little - wrist)
     return np.concatenate([joints, heel[:, None]], axis=1)
