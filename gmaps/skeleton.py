@@ -37,6 +37,8 @@ class Skeleton:
         Pairs of joints that swap when the image is mirrored; empty for one hand, whose joints keep their names.
     evaluation
         Indices of the joints that the field evaluates; all of them when empty.
+    common
+        Own name -> the name by which other skeletons call the same joint, where these differ.
     """
 
     name: str
@@ -45,6 +47,7 @@ class Skeleton:
     fingers: dict[str, tuple[int, ...]]
     mirror: tuple[tuple[int, int], ...] = ()
     evaluation: tuple[int, ...] = ()
+    common: dict[str, str] = field(default_factory=dict)
     colours: dict[str, str] = field(default_factory=lambda: dict(FINGER_COLOURS))
 
     def __post_init__(self) -> None:
@@ -70,6 +73,68 @@ class Skeleton:
                 return self.colours.get(group, FINGER_COLOURS["palm"])
         raise UsageError(f"skeleton {self.name} has joints 0 to {len(self) - 1}, not {joint}")
 
+    @property
+    def common_names(self) -> tuple[str, ...]:
+        """J names that mean the same joint in every skeleton."""
+        return tuple(self.common.get(name, name) for name in self.joints)
+
+    def mapping_to(self, other: Skeleton) -> tuple[int, ...]:
+        """Where this skeleton holds the joints of another: `joints[..., mapping, :]` are in the other's order.
+
+        Parameters
+        ----------
+        other
+            The skeleton to be had.
+
+        Returns
+        -------
+        tuple of int
+            As many as `other` has joints.
+
+        Raises
+        ------
+        UsageError
+            Joints of the other that this one lacks; the message names them.
+        """
+        own = {name: j for j, name in enumerate(self.common_names)}
+        lacking = [name for name in other.common_names if name not in own]
+        if lacking:
+            shared = [name for name in other.common_names if name in own]
+            raise UsageError(
+                f"skeleton {self.name} cannot stand in for {other.name}: it has no {', '.join(lacking)}. "
+                + (f"They share {', '.join(shared)}: ask for shared_with()" if shared else "They share no joint")
+            )
+        return tuple(own[name] for name in other.common_names)
+
+    def shared_with(self, *others: Skeleton) -> Skeleton:
+        """The joints that this skeleton and all others have, under their common names and in this one's order.
+
+        Raises
+        ------
+        UsageError
+            When there are none.
+        """
+        keep = [j for j, name in enumerate(self.common_names) if all(name in o.common_names for o in others)]
+        if not keep:
+            raise UsageError(f"skeletons {', '.join(s.name for s in (self, *others))} share no joint")
+        at = {j: k for k, j in enumerate(keep)}
+
+        def nearest(j: int) -> int:
+            while j >= 0 and j not in at:
+                j = self.parents[j]
+            return at.get(j, -1)
+
+        return Skeleton(
+            name="+".join([self.name, *(o.name for o in others)]),
+            joints=tuple(self.common_names[j] for j in keep),
+            parents=tuple(nearest(self.parents[j]) for j in keep),
+            fingers={
+                f: tuple(at[j] for j in group if j in at) for f, group in self.fingers.items() if at.keys() & {*group}
+            },
+            mirror=tuple((at[a], at[b]) for a, b in self.mirror if a in at and b in at),
+            colours=dict(self.colours),
+        )
+
     def to_dict(self) -> dict[str, Any]:
         """The skeleton as plain JSON values, for a store's attributes."""
         return asdict(self)
@@ -84,6 +149,7 @@ class Skeleton:
             fingers={k: tuple(v) for k, v in values["fingers"].items()},
             mirror=tuple((a, b) for a, b in values["mirror"]),
             evaluation=tuple(values["evaluation"]),
+            common=dict(values.get("common", {})),
             colours=dict(values["colours"]),
         )
 
@@ -116,7 +182,11 @@ def _nyu36() -> Skeleton:
     parents += [35, 35, 35, 35, 35, -1]
     fingers["palm"] = tuple(range(30, 36))
     evaluation = (0, 3, 6, 9, 12, 15, 18, 21, 24, 25, 27, 30, 31, 32)
-    return Skeleton("nyu36", tuple(joints), tuple(parents), fingers, evaluation=evaluation)
+    common = {"TH_KNU3_A": "thumb_tip", "TH_KNU3_B": "thumb_dip", "TH_KNU2_B": "thumb_root"}
+    for f, label in (("little", "F1"), ("ring", "F2"), ("middle", "F3"), ("index", "F4")):
+        common |= {f"{label}_KNU3_A": f"{f}_tip", f"{label}_KNU2_B": f"{f}_pip", f"{label}_KNU1_B": f"{f}_mcp"}
+    common |= {"PALM_1": "wrist_1", "PALM_2": "wrist_2", "PALM_3": "palm"}
+    return Skeleton("nyu36", tuple(joints), tuple(parents), fingers, evaluation=evaluation, common=common)
 
 
 def _nyu14() -> Skeleton:
@@ -130,10 +200,39 @@ def _nyu14() -> Skeleton:
         "little": (1, 0), "ring": (3, 2), "middle": (5, 4), "index": (7, 6), "thumb": (10, 9, 8),
         "palm": (11, 12, 13),
     }  # fmt: skip
-    return Skeleton("nyu14", joints, parents, fingers)
+    common = {f"{f}_mid": f"{f}_pip" for f in FINGERS[1:]} | {"thumb_mid": "thumb_dip"}
+    return Skeleton("nyu14", joints, parents, fingers, common=common)
 
 
-SKELETONS: dict[str, Skeleton] = {s.name: s for s in (_msra21(), _nyu36(), _nyu14())}
+def _icvl16() -> Skeleton:
+    # Root and mid are no one else's joints: from an index mid to its tip there are 19 mm, from MSRA's pip to its tip
+    # 44, from its dip 21. So only tips and palm go by common names, and thumb_root must not pass for NYU's.
+    joints, parents = ["palm"], [-1]
+    fingers: dict[str, tuple[int, ...]] = {"palm": (0,)}
+    common: dict[str, str] = {}
+    for f in FINGERS:
+        first = len(joints)
+        joints += [f"{f}_{part}" for part in ("root", "mid", "tip")]
+        parents += [0, first, first + 1]
+        fingers[f] = tuple(range(first, first + 3))
+        common |= {f"{f}_root": f"{f}_icvl_root", f"{f}_mid": f"{f}_icvl_mid"}
+    return Skeleton("icvl16", tuple(joints), tuple(parents), fingers, common=common)
+
+
+def _hands17() -> Skeleton:
+    # Wrist, the five knuckles, then each finger's other three joints; the thumb first.
+    joints = ["wrist", *(f"{f}_mcp" for f in FINGERS)]
+    parents = [-1, 0, 0, 0, 0, 0]
+    fingers: dict[str, tuple[int, ...]] = {"palm": (0,)}
+    for k, f in enumerate(FINGERS):
+        first = len(joints)
+        joints += [f"{f}_{part}" for part in ("pip", "dip", "tip")]
+        parents += [1 + k, first, first + 1]
+        fingers[f] = (1 + k, first, first + 1, first + 2)
+    return Skeleton("hands17", tuple(joints), tuple(parents), fingers)
+
+
+SKELETONS: dict[str, Skeleton] = {s.name: s for s in (_msra21(), _nyu36(), _nyu14(), _icvl16(), _hands17())}
 
 
 def get_skeleton(name: str) -> Skeleton:

@@ -256,17 +256,9 @@ def check(root: Path) -> list[Check]:
 
 
 def _check_frames(folder: Path, expected: int) -> Check:
-    numbers, bad = frame_numbers(folder, _FRAME_FILE), []
-    for number in numbers:
-        name = f"{folder.name}/depth_1_{number:07d}.png"
-        try:
-            with open(folder.parent / name, "rb") as f:
-                png.check_header(f.read(png.HEADER_BYTES), name, "rgb8", _SIZE)
-        except OSError as error:
-            bad.append(f"{name}: {error.strerror or error}")
-        except FrameError as error:
-            bad.append(str(error))
-    problems = [f"{len(bad)} frames cannot be read, first: {bad[0]}"] if bad else []
+    numbers = frame_numbers(folder, _FRAME_FILE)
+    names = (f"{folder.name}/depth_1_{number:07d}.png" for number in numbers)
+    problems = png.check_files(folder.parent, names, "rgb8", _SIZE)
     if len(numbers) != expected:
         problems.append(f"{len(numbers)} frames, not {expected}: incomplete; those that are here can be built")
     return Check(f"{folder.name}/depth_1_*.png", len(numbers), expected, "; ".join(problems))

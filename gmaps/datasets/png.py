@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import struct
 import zlib
+from collections.abc import Iterable
+from pathlib import Path
 from typing import Any, Literal
 
 import cv2
@@ -58,6 +60,33 @@ def check_header(data: bytes, name: str, kind: Kind, size: tuple[int, int]) -> N
         raise FrameError(
             f"{name}: {width} x {height} pixels, not {size[0]} x {size[1]}; take the file, unscaled, from the archive"
         )
+
+
+def check_files(root: Path, names: Iterable[str], kind: Kind, size: tuple[int, int]) -> list[str]:
+    """What is wrong with the headers of many files, for a check of a tree.
+
+    Parameters
+    ----------
+    root, names
+        The files, below one directory.
+    kind, size
+        As in `check_header`.
+
+    Returns
+    -------
+    list of str
+        Empty, or one message with their number and the first of them.
+    """
+    bad = []
+    for name in names:
+        try:
+            with open(root / name, "rb", buffering=0) as f:
+                check_header(f.read(HEADER_BYTES) or b"", name, kind, size)
+        except OSError as error:
+            bad.append(f"{name}: {error.strerror or error}")
+        except FrameError as error:
+            bad.append(str(error))
+    return [f"{len(bad)} frames cannot be read, first: {bad[0]}"] if bad else []
 
 
 def decode(data: bytes, name: str, kind: Kind, size: tuple[int, int]) -> NDArray[Any]:

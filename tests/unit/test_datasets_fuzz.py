@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import struct
 import zlib
 
@@ -10,7 +11,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gmaps.datasets import nyu
+from gmaps.datasets import icvl, nyu
+from gmaps.datasets.lines import LONGEST, scan
 from gmaps.datasets.msra_files import HEADER, parse_depth, parse_joints
 from gmaps.errors import GmapsError
 
@@ -164,3 +166,68 @@ def test_pngs_of_sound_chunks_with_any_content(pixels, other, tag):
 
     head = chunk(b"IHDR", struct.pack(">IIBBBBB", 640, 480, 8, 2, 0, 0, 0))
     picture_or_error(b"\x89PNG\r\n\x1a\n" + head + chunk(tag, other) + chunk(b"IDAT", pixels) + chunk(b"IEND", b""))
+
+
+# --- labels of one frame a line --------------------------------------------------------------------------------
+
+
+@st.composite
+def label_files(draw, name=b"test_seq_1/image_%04d.png", count=48):
+    """Lines that are nearly right, with the line ends of all systems and of ICVL."""
+    lines = []
+    for k in range(draw(st.integers(0, 4))):
+        words = [name % k, *(b"%d" % (100 + v) for v in range(count))]
+        if draw(st.booleans()):
+            words[draw(st.integers(0, count))] = draw(number).encode()
+        if draw(st.booleans()):
+            words = words[: draw(st.integers(0, count + 1))]
+        lines.append(draw(st.sampled_from([b" ", b"\t", b"  \t"])).join(words))
+    return draw(st.sampled_from([b"\n", b"\r\n", b"\r\r\n", b"\r"])).join([*lines, b""])
+
+
+def lines_or_error(data, parse_name, parse_line):
+    """Scan a file as a reader does, and read each of its lines as that does."""
+    found = attempt(lambda stream, name: scan(stream, name, parse_name), io.BytesIO(data))
+    if found is None:
+        return
+    lines, names = found
+    assert len(lines.start) == len(lines.number) == len(names) <= data.count(b"\n") + 1
+    for start, number in zip(lines.start.tolist(), lines.number.tolist(), strict=True):
+        assert data[:start].count(b"\n") == number - 1
+        line = data[start:].split(b"\n", 1)[0]
+        assert len(line) < LONGEST
+        result = attempt(parse_line, line)
+        assert result is None or result.dtype == np.float32
+
+
+def icvl_lines_or_error(data):
+    lines_or_error(
+        data,
+        lambda word: word if icvl._NAME.fullmatch(word) else None,
+        lambda line, name: icvl.parse_labels(line, icvl.CAMERAS["standard"], name),
+    )
+
+
+@settings(max_examples=200, deadline=None)
+@given(label_files())
+def test_icvl_labels(data):
+    icvl_lines_or_error(data)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.one_of(st.binary(max_size=300), st.binary(max_size=100).map(lambda b: b"a/image_0000.png " + b)))
+def test_icvl_labels_of_any_bytes(data):
+    icvl_lines_or_error(data)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, len(GOOD) - 1), st.integers(1, 255), st.sampled_from([(320, 240, 16, 0), (320, 240, 8, 6)]))
+def test_icvl_frames_with_a_changed_byte(at, flip, head):
+    width, height, bits, _ = head
+    shape = (height, width) if bits == 16 else (height, width, 4)
+    image = np.random.default_rng(1).integers(200, 400, shape).astype(np.uint16 if bits == 16 else np.uint8)
+    data = cv2.imencode(".png", image)[1].tobytes()
+    depth = attempt(icvl.parse_depth, data)
+    assert (depth is not None) == (bits == 16)
+    at %= len(data)
+    assert attempt(icvl.parse_depth, data[:at] + bytes([data[at] ^ flip]) + data[at + 1 :]) is None

@@ -1,0 +1,166 @@
+"""Label files of one frame a line: a name, then numbers.
+
+The largest has a million lines and 600 MB. So a scan notes where each line begins and what it names; its numbers are
+parsed when its frame is read, and labels never fill the memory of a worker.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import BinaryIO, NamedTuple, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gmaps.errors import DatasetError, FrameError
+
+#: No line of labels is longer than this: 64 words of 30 digits, and a path.
+LONGEST = 8192
+
+Named = TypeVar("Named")
+
+
+class Lines(NamedTuple):
+    """Where the lines of one file begin and end, and what stands in for its content.
+
+    Parameters
+    ----------
+    start : (N,) int64
+        First byte of each line that is not blank.
+    number : (N,) int64
+        Its number in the file, from 1.
+    digest
+        32 hexadecimal digits of the lines without their ends: copies with other line ends are equal.
+    """
+
+    start: NDArray[np.int64]
+    number: NDArray[np.int64]
+    digest: str
+
+
+def scan_file(path: Path, parse_name: Callable[[bytes], Named | None]) -> tuple[Lines, list[Named]]:
+    """As `scan`, of a file.
+
+    Raises
+    ------
+    DatasetError
+        Also when the file cannot be read.
+    """
+    try:
+        with open(path, "rb", buffering=2**20) as f:
+            return scan(f, str(path), parse_name)
+    except OSError as error:
+        raise DatasetError(
+            f"{path}: cannot be read ({error.strerror or error}); restore it from the archive"
+        ) from error
+
+
+def scan(
+    stream: BinaryIO | io.BytesIO, name: str, parse_name: Callable[[bytes], Named | None]
+) -> tuple[Lines, list[Named]]:
+    """Go through a label file once.
+
+    Parameters
+    ----------
+    stream
+        The file, in binary: text mode would take the two returns that end ICVL's lines for two lines.
+    name
+        What messages call it.
+    parse_name
+        Makes what a line names of its first word; None where that is no name.
+
+    Returns
+    -------
+    lines : Lines
+        All that are not blank.
+    names : list
+        What each names.
+
+    Raises
+    ------
+    DatasetError
+        A line too long, or one whose first word is no name.
+    """
+    starts: list[int] = []
+    numbers: list[int] = []
+    names: list[Named] = []
+    content = hashlib.blake2b(digest_size=16)
+    at = 0
+    for number, line in enumerate(_lines(stream, name), 1):
+        words = line.split(None, 1)
+        if words:
+            named = parse_name(words[0])
+            if named is None:
+                raise DatasetError(
+                    f"{name}, line {number}: begins with {words[0][:60]!r}, which is no frame's name; "
+                    "restore it from the archive"
+                )
+            starts.append(at)
+            numbers.append(number)
+            names.append(named)
+            content.update(line.rstrip() + b"\n")
+        at += len(line)
+    return Lines(np.array(starts, np.int64), np.array(numbers, np.int64), content.hexdigest()), names
+
+
+def _lines(stream: BinaryIO | io.BytesIO, name: str) -> Iterator[bytes]:
+    number = 0
+    while line := stream.readline(LONGEST):
+        number += 1
+        if len(line) == LONGEST:
+            raise DatasetError(
+                f"{name}, line {number}: longer than {LONGEST:,} bytes, so this is no file of labels; restore it"
+            )
+        yield line
+
+
+def read_line(path: Path, start: int, name: str) -> bytes:
+    """The line that begins at a byte of a file.
+
+    Raises
+    ------
+    FrameError
+        When it cannot be read.
+    """
+    try:
+        with open(path, "rb", buffering=0) as f:
+            data = os.pread(f.fileno(), LONGEST, start)
+    except OSError as error:
+        raise FrameError(f"{name}: its labels cannot be read ({error.strerror or error}); restore {path}") from error
+    return data.split(b"\n", 1)[0]
+
+
+def parse_numbers(line: bytes, count: int, name: str) -> NDArray[np.float64]:
+    """The numbers behind a line's name.
+
+    Parameters
+    ----------
+    line
+        A name and numbers, with any white space between.
+    count
+        How many numbers there must be.
+    name
+        What messages call the line.
+
+    Returns
+    -------
+    (count,) float64
+
+    Raises
+    ------
+    FrameError
+        Another number of words, or one that is no number. NaN and infinity are numbers here.
+    """
+    words = line.split()[1:]
+    if len(words) != count:
+        raise FrameError(f"{name}: {len(words)} numbers, not {count}; correct the labels")
+    try:
+        if b"_" in b"".join(words):  # Python takes 1_0 for 10
+            raise ValueError(f"{next(w for w in words if b'_' in w)[:40]!r} is no number")
+        return np.array([float(w) for w in words])
+    except ValueError as error:
+        raise FrameError(f"{name}: {error}; correct the labels") from None
