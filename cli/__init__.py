@@ -17,6 +17,7 @@ _COMMANDS = {
     "finalize": "Make a store of the parts of a planned build.",
     "inspect": "Look into a store, or at one sample of it.",
     "verify": "Check a store: every checksum, and a sample of rows computed anew.",
+    "export": "Write a store as HDF5 files in the original HandMap layout.",
     "doctor": "Versions, cores, memory, caches.",
 }
 

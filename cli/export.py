@@ -1,0 +1,31 @@
+"""`gmaps export`."""
+
+from __future__ import annotations
+
+import click
+
+
+@click.command()
+@click.argument("store")
+@click.argument("out", type=click.Path())
+@click.option("--maps", metavar="KIND,...", help="Kinds to export; all of the store's by default.")
+@click.option("--overwrite", is_flag=True, help="Replace an earlier export.")
+@click.option("--quiet", is_flag=True, help="No progress.")
+def export(store: str, out: str, maps: str | None, overwrite: bool, quiet: bool) -> None:
+    """Write STORE as HDF5 files in HandMap's own layout, into the directory OUT.
+
+    One LZF-compressed file a kind, under the original's name for it, beside annotation, pose_c and clean_128. Rejected
+    frames are left out.
+    """
+    from gmaps.maps import get_map, list_maps
+    from gmaps.pipeline.progress import Progress, format_bytes
+    from gmaps.store import open_store
+    from gmaps.store.export import export_hdf5
+
+    opened = open_store(store)
+    kinds = None if maps is None else [m.strip() for m in maps.split(",") if m.strip()]
+    names = {kind: get_map(kind).original for kind in opened.maps if kind in list_maps()}
+    with Progress(int(opened.column("valid").sum()), 0, not quiet) as bar:
+        files = export_hdf5(opened, out, kinds, names=names, overwrite=overwrite, progress=bar.update)
+    for path in files:
+        click.echo(f"{path}  {format_bytes(path.stat().st_size)}")
