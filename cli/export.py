@@ -14,8 +14,8 @@ import click
 def export(store: str, out: str, maps: str | None, overwrite: bool, quiet: bool) -> None:
     """Write STORE as HDF5 files in HandMap's own layout, into the directory OUT.
 
-    One LZF-compressed file a kind, under the original's name for it, beside annotation, pose_c and clean_128. Rejected
-    frames are left out.
+    One LZF-compressed file a kind, under the original's name for it, beside annotation, pose_c and clean_128.
+    Rejected frames are left out.
     """
     from gmaps.maps import get_map, list_maps
     from gmaps.pipeline.progress import Progress, format_bytes

@@ -1,7 +1,8 @@
 """A store as HDF5 files in HandMap's own layout, so that what was written for the original reads them.
 
-One LZF-compressed file a kind, named as the original names it and bearing one data set of that name, float32, one chunk
-a row; beside them `annotation`, `pose_c` and `clean_<S>`. Rejected frames are left out, as the original leaves them out.
+One LZF-compressed file a kind, named as the original names it and bearing one data set of that name, float32, one
+chunk a row; beside them `annotation`, `pose_c` and `clean_<S>`. Rejected frames are left out, as the original leaves
+out what it cannot use.
 """
 
 from __future__ import annotations

@@ -59,7 +59,8 @@ def test_the_values_are_those_of_the_store_under_the_original_names(tmp_path, st
     assert labels["subject"].tolist() == [i % 3 for i in rows]
     np.testing.assert_array_equal(labels["poses"], want["joints"])
     assert labels["resce"].tolist() == [[120, 1.5, -2, 400]] * 10
-    np.testing.assert_allclose(got["pose_c"]["pose_c"].reshape(10, 21, 3) + [1.5, -2, 400], want["joints"], atol=1e-4)
+    relative = got["pose_c"]["pose_c"].reshape(10, 21, 3)
+    np.testing.assert_allclose(relative + np.array([1.5, -2, 400]), want["joints"], atol=1e-4)
     hand = want["depth"] < 1
     np.testing.assert_array_equal(got["clean_16"]["clean"][hand], (want["depth"][hand] + 1) / 2)
     assert (got["clean_16"]["clean"][~hand] == 0).all()
