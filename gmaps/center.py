@@ -34,7 +34,7 @@ def find_center(
     how
         "joints": the middle of the joints' bounding box, as HandMap takes it; needs labels. "com": the centre of
         mass of the points, from nothing but depth: the nearest surface within `depth_range`, then mean shift with a
-        box of the cube's size. Or a position (3,), mm.
+        box of the cube's size; within the frame's own box, where it has one. Or a position (3,), mm.
     half_side
         Half the side of the cube, mm.
     depth_range
@@ -56,6 +56,8 @@ def find_center(
             raise FrameError(f"{frame.name}: its row of the centre file is marked invalid")
         return float(position[0]), float(position[1]), float(position[2])
     if how == "joints":
+        if not frame.labelled:
+            raise FrameError(f"{frame.name}: has no labels, so take its centre from its depth: --center com")
         middle: Center = raster.middle(np.ascontiguousarray(frame.joints, np.float32))
         if not math.isfinite(sum(middle)):
             raise FrameError(f"{frame.name}: a joint is not a number")
@@ -66,7 +68,7 @@ def find_center(
 
 
 def _center_of_mass(frame: Frame, half_side: float, depth_range: tuple[float, float]) -> Center:
-    depth, cam = np.ascontiguousarray(frame.depth, np.float32), frame.camera
+    depth, cam = _within_box(frame)
     near, far = depth_range
     counts, edges = np.histogram(depth[(depth >= near) & (depth <= far)], bins=64, range=(near, far))
     filled = np.flatnonzero(counts.cumsum() >= min(_ENOUGH, max(counts.sum(), 1)))
@@ -86,6 +88,21 @@ def _center_of_mass(frame: Frame, half_side: float, depth_range: tuple[float, fl
         if moved < 0.5:
             break
     return float(x), float(y), float(z)
+
+
+def _within_box(frame: Frame) -> tuple[NDArray[np.float32], Camera]:
+    """The part of the image that the frame's box leaves, with a camera to match."""
+    depth, cam = np.asarray(frame.depth, np.float32), frame.camera
+    if frame.box is not None:
+        height, width = depth.shape
+        left, top = max(math.floor(frame.box[0]), 0), max(math.floor(frame.box[1]), 0)
+        right = min(math.ceil(frame.box[0] + frame.box[2]), width)
+        bottom = min(math.ceil(frame.box[1] + frame.box[3]), height)
+        if left >= right or top >= bottom:
+            raise FrameError(f"{frame.name}: its box {frame.box} holds no pixel of {width} x {height}; correct it")
+        depth = depth[top:bottom, left:right]
+        cam = Camera(cam.fx, cam.fy, cam.cx - left, cam.cy - top, right - left, bottom - top)
+    return np.ascontiguousarray(depth), cam
 
 
 def load_centers(path: str | os.PathLike[str], camera: Camera, count: int) -> NDArray[np.float32]:

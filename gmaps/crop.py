@@ -75,8 +75,8 @@ def crop_frame(frame: Frame, cube: Cube, *, size: int = 128, projection: Project
         When no pixel lies in the cube, or joints are not finite, or (perspective) lie behind the camera.
     """
     joints = np.ascontiguousarray(frame.joints, np.float32)
-    if joints.ndim != 2 or joints.shape[1] != 3 or not np.isfinite(joints).all():
-        raise FrameError(f"{frame.name}: joints must be finite, shape (J, 3), got shape {joints.shape}")
+    if joints.ndim != 2 or joints.shape[1] != 3 or (frame.labelled and not np.isfinite(joints).all()):
+        raise FrameError(f"{frame.name}: joints must be finite, or all NaN, shape (J, 3), got shape {joints.shape}")
     x, y, z = cube.center
     if projection == "perspective" and (z <= 0 or (joints[:, 2] <= 0).any()):
         raise FrameError(f"{frame.name}: a perspective crop needs the cube's centre and all joints before the camera")

@@ -32,13 +32,16 @@ class Frame:
     camera
         Intrinsics of this image.
     joints : (J, 3) float32
-        mm, camera axes: x right, y down, z forward.
+        mm, camera axes: x right, y down, z forward. All NaN where the frame has no labels.
     index
         The frame's number in its data set.
     subject, sequence
         Small integers whose meaning the data set's `Index` gives.
     name
         Where it comes from, for messages: "P0/5/000012_depth.bin".
+    box
+        left, top, width and height (px) of the part of the image that the hand is in; None where nobody says.
+        Not necessarily within the image.
     """
 
     depth: NDArray[np.float32]
@@ -48,6 +51,12 @@ class Frame:
     subject: int = 0
     sequence: int = 0
     name: str = ""
+    box: tuple[float, float, float, float] | None = None
+
+    @property
+    def labelled(self) -> bool:
+        """Whether it has joints."""
+        return not np.isnan(self.joints).all()
 
 
 @dataclass(frozen=True)
@@ -117,6 +126,11 @@ class Crop:
     def mask(self) -> NDArray[np.bool_]:
         """(S, S) bool, True on the hand."""
         return np.less(self.depth, BACKGROUND)
+
+    @property
+    def labelled(self) -> bool:
+        """Whether it has joints; else all of them are NaN."""
+        return not np.isnan(self.joints_mm).all()
 
     @property
     def joints(self) -> NDArray[np.float32]:

@@ -22,7 +22,7 @@ __all__ = [
 ]  # fmt: skip
 
 ENTRY_POINTS = "gmaps.datasets"
-_BUILT_IN = {name: f"gmaps.datasets.{name}" for name in ("icvl", "msra", "nyu", "synthetic")}
+_BUILT_IN = {name: f"gmaps.datasets.{name}" for name in ("bighand", "hands17", "icvl", "msra", "nyu", "synthetic")}
 
 
 def _plugins() -> dict[str, EntryPoint]:

@@ -172,6 +172,8 @@ class MapKind:
         HandMap's name for it.
     grid
         Its shape without the channels for H: (H, H), or (H, H, H) and the like in voxels.
+    depends
+        On what of a crop, besides its depth: "depth", on nothing; "joint", channel j on joint j; "joints", on any.
     keep_as
         The type that a store must keep it in, where any other would spoil it; empty where the store may choose.
     """
@@ -188,6 +190,7 @@ class MapKind:
     original: str = ""
     grid: Callable[[int], tuple[int, ...]] = _plane
     keep_as: str = ""
+    depends: Literal["depth", "joint", "joints"] = "joints"
 
     def shape(self, size: int, skeleton: Skeleton) -> tuple[int, ...]:
         """Of the array that `encode` gives for maps of `size` rows and columns."""
@@ -292,7 +295,11 @@ def get_map(name: str) -> MapKind:
 def encode_params(crop: Crop, params: MapParams, skeleton: Skeleton | None = None) -> Maps:
     """All maps of one crop, with what they share computed once. The one code path of builds and of training."""
     if not np.isfinite(crop.joints_mm).all():
-        raise FrameError("joints must be finite to make a map of them")
+        needy = [name for name in params.maps if get_map(name).depends != "depth"]
+        if crop.labelled or needy:
+            alone = ", ".join(name for name in list_maps() if get_map(name).depends == "depth")
+            what = "a joint is not finite" if crop.labelled else "there are no labels"
+            raise FrameError(f"{what}, and {', '.join(needy or params.maps)} must have joints; without: {alone}")
     scene = Scene(crop, params.size, params.profile, params.normalize, skeleton, float(params.bridge))
     maps = {name: scene.get(name) for name in params.maps}
     return Maps(maps, {name: scene.scale[name] for name in params.maps if name in scene.scale})

@@ -35,6 +35,7 @@ EUCLIDEAN = register_map(
         value_range=(0.0, 1.0),
         encode=lambda scene: scene.euclidean,
         original="dist2",
+        depends="joint",
     )
 )
 OFFSET = register_map(

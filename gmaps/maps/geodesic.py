@@ -103,6 +103,7 @@ SIGNED_EDT = register_map(
         value_range=(-np.inf, np.inf),
         encode=_signed_edt,
         unit="mm",
+        depends="depth",
     )
 )
 GEODESIC = register_map(
@@ -116,6 +117,7 @@ GEODESIC = register_map(
         decode=_decode,
         scaled=True,
         original="edt2",
+        depends="joint",
     )
 )
 GEODESIC_SURFACE = register_map(
@@ -127,6 +129,7 @@ GEODESIC_SURFACE = register_map(
         value_range=(0.0, 1.0),
         encode=_surface,
         scaled=True,
+        depends="joint",
     )
 )
 GEODESIC_WEIGHTED = register_map(
@@ -138,5 +141,6 @@ GEODESIC_WEIGHTED = register_map(
         value_range=(0.0, 1.0),
         encode=_weighted,
         original="edt2m",
+        depends="joint",
     )
 )

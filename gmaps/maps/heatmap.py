@@ -49,5 +49,6 @@ HEATMAP = register_map(
         encode=_encode,
         decode=_decode,
         original="hmap2",
+        depends="joint",
     )
 )

@@ -207,6 +207,7 @@ OCCUPANCY = register_map(
         encode=_occupancy,
         original="vxhit",
         grid=_read,
+        depends="depth",
     )
 )
 DENSITY = register_map(
@@ -219,6 +220,7 @@ DENSITY = register_map(
         encode=_density,
         original="pcnt3",
         grid=_read,
+        depends="depth",
     )
 )
 TSDF = register_map(
@@ -231,6 +233,7 @@ TSDF = register_map(
         encode=_tsdf,
         original="tsdf3",
         grid=_read,
+        depends="depth",
     )
 )
 TRUNCATED_DISTANCE = register_map(
@@ -243,6 +246,7 @@ TRUNCATED_DISTANCE = register_map(
         encode=_truncated,
         original="truncd",
         grid=_read,
+        depends="depth",
     )
 )
 VOXEL_JOINT = register_map(
@@ -256,6 +260,7 @@ VOXEL_JOINT = register_map(
         decode=_decode_joint,
         original="pose_hit",
         grid=_learned,
+        depends="joint",
     )
 )
 VOXEL_LABEL = register_map(
@@ -272,6 +277,7 @@ VOXEL_LABEL = register_map(
         grid=lambda size: (),
         # Larger than float16 counts.
         keep_as="float32",
+        depends="joint",
     )
 )
 VOXEL_VECTOR = register_map(
@@ -311,5 +317,6 @@ VOXEL_GEODESIC = register_map(
         scaled=True,
         original="vxedt",
         grid=_learned,
+        depends="joint",
     )
 )

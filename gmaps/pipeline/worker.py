@@ -176,7 +176,7 @@ def write_shard(dataset: DataSet, job: Job, shard: int, centers: NDArray[np.floa
             try:
                 crop, maps = job_sample(dataset, job, i, None if centers is None else centers[k])
                 row |= sample_row(crop, maps) | {"valid": np.True_}
-                outside += not crop.inside().all()
+                outside += crop.labelled and not crop.inside().all()
             except FrameError as error:
                 name = frame_name(index, i)
                 rejects.append({"row": i, "frame": int(index.frame[i]), "name": name, "reason": str(error)})

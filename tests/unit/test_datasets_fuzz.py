@@ -11,7 +11,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gmaps.datasets import icvl, nyu
+from gmaps.datasets import hands17, icvl, nyu
 from gmaps.datasets.lines import LONGEST, scan
 from gmaps.datasets.msra_files import HEADER, parse_depth, parse_joints
 from gmaps.errors import GmapsError
@@ -231,3 +231,30 @@ def test_icvl_frames_with_a_changed_byte(at, flip, head):
     assert (depth is not None) == (bits == 16)
     at %= len(data)
     assert attempt(icvl.parse_depth, data[:at] + bytes([data[at] ^ flip]) + data[at + 1 :]) is None
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.one_of(label_files(b"image_D%08d.png", 63), label_files(b"%08d", 63), label_files(b"%08d", 4)))
+def test_hands17_labels_and_boxes(data):
+    lines_or_error(data, hands17.parse_name, hands17.parse_labels)
+    lines_or_error(data, hands17.parse_name, lambda line, name: np.float32(hands17.parse_box(line, name)))
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.one_of(st.binary(max_size=300), st.binary(max_size=100).map(lambda b: b"image_D00000001.png\t" + b)))
+def test_hands17_labels_of_any_bytes(data):
+    lines_or_error(data, hands17.parse_name, hands17.parse_labels)
+    lines_or_error(data, hands17.parse_name, lambda line, name: np.float32(hands17.parse_box(line, name)))
+
+
+def test_a_line_without_end_takes_no_more_memory_than_a_line():
+    endless = io.BytesIO(b"1" * 10_000_000)
+    assert attempt(lambda stream, name: scan(stream, name, hands17.parse_name), endless) is None
+    assert endless.tell() == LONGEST
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.binary(max_size=100), st.booleans())
+def test_grey_pngs_of_any_bytes(data, signed):
+    for parse in (icvl.parse_depth, hands17.parse_depth):
+        assert attempt(parse, b"\x89PNG\r\n\x1a\n" + data if signed else data) is None

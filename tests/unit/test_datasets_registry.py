@@ -18,18 +18,21 @@ from gmaps.skeleton import get_skeleton
 
 
 def test_the_built_in_ones_are_listed():
-    assert set(list_datasets()) >= {"icvl", "msra", "nyu", "synthetic"}
+    assert set(list_datasets()) >= {"bighand", "hands17", "icvl", "msra", "nyu", "synthetic"}
     assert list(list_datasets()) == sorted(list_datasets())
 
 
-@pytest.mark.parametrize("name", ["icvl", "msra", "nyu", "synthetic"])
+@pytest.mark.parametrize("name", ["bighand", "hands17", "icvl", "msra", "nyu", "synthetic"])
 def test_info_says_what_a_newcomer_needs(name):
     info = dataset_info(name)
     assert info.name == name
     assert info.needs_root == (name != "synthetic")
     assert all((info.title, info.homepage, info.terms, info.tree, info.citation))
     assert get_skeleton(info.skeleton).name == info.skeleton
-    assert info.half_side == {"icvl": 125, "msra": 120, "nyu": 150, "synthetic": 120}[name]
+    assert (
+        info.half_side
+        == {"bighand": 125, "hands17": 125, "icvl": 125, "msra": 120, "nyu": 150, "synthetic": 120}[name]
+    )
 
 
 @pytest.mark.parametrize("call", [load_dataset, dataset_info, check_dataset])
