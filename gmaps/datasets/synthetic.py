@@ -26,7 +26,7 @@ from gmaps.synth.skin import hand_mesh
 CAMERA = Camera(241.42, 241.42, 160.0, 120.0, 320, 240)
 SUBJECTS = tuple(f"S{k}" for k in range(10))
 #: Goes into fingerprints; raise it whenever `read` starts to return other values.
-RELEASE = 2
+RELEASE = 3
 #: Hands are 250 to 550 mm away.
 STAGE = Stage(CAMERA, (250.0, 550.0))
 
