@@ -276,11 +276,12 @@ def _plot(rows: list[dict[str, Any]]) -> str:
             style = "-" if name.startswith("gmaps") else "--"
             axes.plot(SIZES, [100 * r["relative"] for r in found], style, marker="o", label=name)
         axes.set(
-            xscale="log", yscale="log", xticks=SIZES, xticklabels=SIZES, xlabel="rows and columns of the map",
+            xscale="log", ylim=(0, None), xticks=SIZES, xticklabels=SIZES, xlabel="rows and columns of the map",
             ylabel="error, % of the distance", title=f"against the exact geodesic, {reference}",
         )  # fmt: skip
         axes.minorticks_off()
-        axes.legend(fontsize=8)
+    lines, names = axes.get_legend_handles_labels()
+    figure.legend(lines, names, loc="outside lower center", ncols=len(names), fontsize=8)
     path = RESULTS / "fidelity.png"
     RESULTS.mkdir(exist_ok=True)
     figure.savefig(path, dpi=120)

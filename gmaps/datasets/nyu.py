@@ -12,7 +12,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -22,6 +21,7 @@ from gmaps.datasets.base import Check, DatasetInfo, Index, Split
 from gmaps.datasets.reader import Reader, check_joints, digest, frame_numbers, read_bytes, some_names
 from gmaps.errors import DatasetError, FrameError, UsageError
 from gmaps.frame import Frame
+from gmaps.kernels.pixels import green_blue_mm
 from gmaps.skeleton import get_skeleton
 
 #: The focal lengths of the evaluation.
@@ -78,12 +78,9 @@ def parse_depth(data: bytes, name: str) -> NDArray[np.float32]:
         Not an 8-bit RGB PNG of 640 x 480, torn, or with red in it.
     """
     image = png.decode(data, name, "rgb8", _SIZE)
-    if cv2.countNonZero(cv2.extractChannel(image, 2)):
+    depth = np.empty(image.shape[:2], np.float32)
+    if green_blue_mm(image, BACKGROUND_MM, depth):
         raise FrameError(f"{name}: has red in it, so it is a picture and no depth (G * 256 + B); take depth_1_*.png")
-    # Blue and green lie side by side in memory: together they are a little-endian uint16, one every three bytes.
-    mm = np.ndarray(image.shape[:2], "<u2", image, strides=image.strides[:2])
-    depth = mm.astype(np.float32)
-    depth[depth >= BACKGROUND_MM] = 0
     return depth
 
 
