@@ -176,6 +176,8 @@ class MapKind:
         On what of a crop, besides its depth: "depth", on nothing; "joint", channel j on joint j; "joints", on any.
     keep_as
         The type that a store must keep it in, where any other would spoil it; empty where the store may choose.
+    smooth
+        Whether neighbouring cells of the hand foretell each other, as distances do: a store packs such maps.
     """
 
     name: str
@@ -191,6 +193,7 @@ class MapKind:
     grid: Callable[[int], tuple[int, ...]] = _plane
     keep_as: str = ""
     depends: Literal["depth", "joint", "joints"] = "joints"
+    smooth: bool = False
 
     def shape(self, size: int, skeleton: Skeleton) -> tuple[int, ...]:
         """Of the array that `encode` gives for maps of `size` rows and columns."""

@@ -1,14 +1,12 @@
 """One array of a store, memory-mapped file by file.
 
-The two layouts of format 1 are read here without zarr-python; an array that another program wrote with other
-codecs is read through it.
+What gmaps itself writes is read here without zarr-python; an array that another program wrote with other codecs is
+read through it.
 """
 
 from __future__ import annotations
 
 import math
-import mmap
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,8 +14,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gmaps.errors import CorruptStoreError
-from gmaps.store.codec import MISSING, decode_item, decompress, index_bytes, parse_index
+from gmaps.store import batch, packed, unpack
+from gmaps.store.codec import decode_item
+from gmaps.store.mapped import Mapped, MappedFile
+from gmaps.store.schema import PACKED
 
 #: Shard files kept mapped at once; each holds a file descriptor, of which a process has 1,024 by default.
 MAX_MAPPED = 512
@@ -64,9 +64,15 @@ class MappedArray:
             self._key = "c" + separator + "{}" + (separator + "0") * len(self.item)
         scale = self.attributes.get("scale_factor")
         self.quantised = None if scale is None else (float(scale), float(self.attributes.get("add_offset", 0.0)))
+        # What rows hold that were never written: as stored, and decoded.
+        self._fill = np.array(float(self.fill) if isinstance(self.fill, str) else self.fill, self.dtype)
+        missing = np.empty(1, np.float32)
+        if self.dtype.kind != "b":
+            decode_item(self._fill.reshape(1), missing, self.quantised)
+        self._missing = missing[0]
 
-    def read(self, rows: Sequence[int], decode: bool, out: NDArray[Any] | None = None) -> NDArray[Any]:
-        """See `Store.read`."""
+    def read(self, rows: NDArray[np.int64], decode: bool, out: NDArray[Any] | None = None) -> NDArray[Any]:
+        """See `Store.read`; rows are checked already."""
         decoded = decode and (self.dtype == np.float16 or self.quantised is not None)
         shape, dtype = (len(rows), *self.item), np.dtype(np.float32) if decoded else self.dtype
         if out is None:
@@ -75,50 +81,86 @@ class MappedArray:
             raise ValueError(
                 f"{self.name}: out must be contiguous {dtype} of shape {shape}, got {out.dtype} {out.shape}"
             )
-        flat = out.reshape(len(rows), self.values)
+        if len(rows) == 0:
+            return out
         if self.codec == "foreign":
-            if len(rows):
-                raw = np.asarray(self._foreign.oindex[np.asarray(rows, np.int64)])
-                if decoded:
-                    decode_item(np.ascontiguousarray(raw).reshape(-1), out.reshape(-1), self.quantised)
-                else:
-                    out[:] = raw
-            return out
-        if self.codec == "plain":
-            for k, i in enumerate(rows):
-                shard, row = divmod(i, self.per_shard)
-                flat[k] = self._shard(shard).block[row]
-            return out
-        # One sample's stored values fit the processor's cache, so decoding them from here is nearly free.
-        scratch = np.empty(flat.shape[1], self.dtype)
-        for k, i in enumerate(rows):
-            shard, row = divmod(i, self.per_shard)
-            raw = scratch if decoded else flat[k]
-            self._shard(shard).chunk(row, raw)
+            raw = np.asarray(self._foreign.oindex[rows])
             if decoded:
-                decode_item(raw, flat[k], self.quantised)
+                decode_item(np.ascontiguousarray(raw).reshape(-1), out.reshape(-1), self.quantised)
+            else:
+                out[:] = raw
+            return out
+        flat = out.reshape(len(rows), self.values)
+        files, slot, row = self._locate(rows)
+        if self.codec == "plain":
+            start = np.array([f.address for f in files], np.uint64)
+            batch.gather(slot, row, start, flat.view(np.uint8).reshape(len(rows), -1))
+        elif self.codec == "packed":
+            self._read_packed(files, slot, row, flat)
+        else:
+            self._read_blosc(files, slot, row, flat, decoded)
         return out
+
+    def _locate(self, rows: NDArray[np.int64]) -> tuple[list[MappedFile], NDArray[np.int64], NDArray[np.int64]]:
+        """The files that hold some rows, and for each row the position of its file and its place in it."""
+        if len(rows) == 1:
+            shard, row = divmod(int(rows[0]), self.per_shard)
+            return [self._file(shard)], np.zeros(1, np.int64), np.array([row], np.int64)
+        shards, row = np.divmod(rows, self.per_shard)
+        known, slot = np.unique(shards, return_inverse=True)
+        return [self._file(k) for k in known.tolist()], slot, row
+
+    def _read_packed(
+        self, files: list[MappedFile], slot: NDArray[np.int64], row: NDArray[np.int64], out: NDArray[Any]
+    ) -> None:
+        start = np.array([f.address for f in files], np.uint64)
+        index = np.array([f.index_address for f in files], np.uint64)
+        shape, halves = packed.grid(self.item), self.dtype == np.float16
+        if out.dtype == np.float32:
+            scale, offset = (np.float32(v) for v in self.quantised or (1.0, 0.0))
+            args = (slot, row, start, index, shape, halves, scale, offset, self._missing, out)
+            k, problem = batch.unpack_floats(*args)
+        else:
+            bits = np.uint16 if halves else np.uint8
+            fill = self._fill.reshape(1).view(bits)[0]
+            k, problem = batch.unpack_stored(slot, row, start, index, shape, halves, fill, out.view(bits))
+        if problem:
+            raise files[slot[k]].damaged(int(row[k]), unpack.PROBLEMS[problem])
+
+    def _read_blosc(
+        self, files: list[MappedFile], slot: NDArray[np.int64], row: NDArray[np.int64], out: NDArray[Any], decoded: bool
+    ) -> None:
+        # One sample's stored values fit the processor's cache, so decoding them from here is nearly free.
+        scratch = np.empty(self.values, self.dtype)
+        for k, (s, r) in enumerate(zip(slot.tolist(), row.tolist(), strict=True)):
+            raw = scratch if decoded else out[k]
+            if not files[s].chunk(r, raw):
+                out[k] = self._missing if decoded else self._fill
+            elif decoded:
+                decode_item(raw, out[k], self.quantised)
 
     def read_all(self) -> NDArray[Any]:
         rows = self.shape[0]
         if self.codec != "plain":
-            return self.read(range(rows), decode=True)
+            return self.read(np.arange(rows), decode=True)
         out = np.empty(self.shape, self.dtype)
-        flat = out.reshape(rows, self.values)
+        flat = out.reshape(rows, self.values).view(np.uint8)
         for start in range(0, rows, self.per_shard):
             part = flat[start : start + self.per_shard]
-            part[:] = self._shard(start // self.per_shard).block[: len(part)]
+            part[:] = self._file(start // self.per_shard).block[: len(part)]
         return out
 
-    def _shard(self, k: int) -> _Shard:
-        shard = self._shards.get((self.name, k))
-        if shard is None:
-            shard = _Shard(self.directory / self._key.format(k), self)
-            self._shards[self.name, k] = shard
+    def _file(self, k: int) -> MappedFile:
+        file = self._shards.get((self.name, k))
+        if file is None:
+            path = self.directory / self._key.format(k)
+            row_bytes = self.values * self.dtype.itemsize
+            file = MappedFile(path, self.per_shard, row_bytes, self.codec != "plain")
+            self._shards[self.name, k] = file
             # Oldest first; taken off one by one, so that threads that share a store need no lock.
             for key in list(self._shards)[: max(0, len(self._shards) - MAX_MAPPED)]:
                 self._shards.pop(key, None)
-        return shard
+        return file
 
     def rounding(self, values: NDArray[Any]) -> NDArray[np.float64]:
         """See `Store.rounding`."""
@@ -127,19 +169,21 @@ class MappedArray:
             # The step, and float32's own rounding of scale and offset.
             return np.full(v.shape, self.quantised[0] * (0.5 + 1e-4))
         if self.dtype == np.float16:
+            if self.codec == "packed":
+                return np.where(v <= 1, packed.STEP / 2, v * 2.0**-11)
             return np.maximum(v * 2.0**-11, 2.0**-25)
         return np.zeros(v.shape)
 
     def info(self) -> ArrayInfo:
         files = [f for f in self.directory.rglob("*") if f.is_file() and f.name != "zarr.json"]
         raw = math.prod(self.shape) * self.dtype.itemsize
-        names = {"sharded": "sharded, lz4", "plain": "plain", "foreign": "another program's"}
+        names = {"sharded": "sharded, lz4", "packed": "sharded, packed", "plain": "plain", "foreign": "another program's"}
         stored = sum(f.stat().st_size for f in files)
         return ArrayInfo(self.name, self.shape, str(self.dtype), names[self.codec], len(files), raw, stored)
 
 
 def _codec(meta: dict[str, Any], item: tuple[int, ...]) -> str:
-    """Which of our two layouts the metadata describes: "sharded", "plain", or "foreign"."""
+    """How the metadata says that it is kept: "sharded" (with Blosc), "packed", "plain", or "foreign"."""
     codecs = meta["codecs"]
     names = [c["name"] for c in codecs]
     if meta["chunk_grid"]["name"] != "regular" or meta["chunk_key_encoding"]["name"] != "default":
@@ -152,65 +196,18 @@ def _codec(meta: dict[str, Any], item: tuple[int, ...]) -> str:
     if names != ["sharding_indexed"]:
         return "foreign"
     c = codecs[0]["configuration"]
+    inner = [x["name"] for x in c["codecs"]]
     ours = (
         tuple(c["chunk_shape"]) == (1, *item)
-        and [x["name"] for x in c["codecs"]] == ["bytes", "blosc"]
+        and inner in (["bytes", "blosc"], [PACKED])
         and [x["name"] for x in c["index_codecs"]] == ["bytes", "crc32c"]
         and all(_little(x) for x in (c["codecs"][0], c["index_codecs"][0]))
         and c.get("index_location", "end") == "end"
     )
-    return "sharded" if ours else "foreign"
+    if not ours:
+        return "foreign"
+    return "packed" if inner == [PACKED] else "sharded"
 
 
 def _little(codec: dict[str, Any]) -> bool:
     return codec.get("configuration", {}).get("endian", "little") == "little"
-
-
-class _Shard:
-    """One mapped file."""
-
-    def __init__(self, path: Path, a: MappedArray) -> None:
-        self.path = path
-        try:
-            with path.open("rb") as f:
-                self._map = mmap.mmap(f.fileno(), 0, access=mmap.ACCESS_READ)
-        except FileNotFoundError:
-            raise CorruptStoreError(
-                f"{path} is missing. `gmaps verify` tells what else is; "
-                "`gmaps build --overwrite` makes the store again"
-            ) from None
-        except ValueError:  # mmap's word for an empty file
-            raise CorruptStoreError(f"{path} is empty; `gmaps verify` tells what else is damaged") from None
-        self._bytes = memoryview(self._map)
-        self.fill = np.array(float(a.fill) if isinstance(a.fill, str) else a.fill, a.dtype)
-        if a.codec == "plain":
-            expected = a.per_shard * a.values * a.dtype.itemsize
-            if len(self._bytes) != expected:
-                raise CorruptStoreError(
-                    f"{path} has {len(self._bytes)} bytes, expected {expected}; see `gmaps verify`"
-                )
-            self.block = np.frombuffer(self._map, a.dtype.newbyteorder("<")).reshape(a.per_shard, a.values)
-        else:
-            data = len(self._bytes) - index_bytes(a.per_shard)
-            if data < 0:
-                raise CorruptStoreError(f"{path} is cut off: {len(self._bytes)} bytes; see `gmaps verify`")
-            try:
-                index = parse_index(bytes(self._bytes[data:]), a.per_shard, data)
-            except CorruptStoreError as error:
-                raise CorruptStoreError(f"{path}: {error}; see `gmaps verify`") from None
-            # Reading one number from a memoryview is twice as fast as from an array.
-            self._index = index.reshape(-1).data
-
-    def chunk(self, row: int, out: NDArray[Any]) -> None:
-        start, size = self._index[2 * row], self._index[2 * row + 1]
-        if start == MISSING:
-            out[:] = self.fill
-            return
-        try:
-            decompress(self._bytes[start : start + size], out)
-        except CorruptStoreError as error:
-            raise CorruptStoreError(f"{self.path}, row {row} of the shard: {error}; see `gmaps verify`") from error
-
-
-#: The mapped files of a store: (array, shard number) -> file, oldest first.
-Mapped = dict[tuple[str, int], _Shard]

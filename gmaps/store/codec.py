@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from gmaps.errors import CorruptStoreError
 from gmaps.store.half import float_to_half, half_to_float
+from gmaps.store.packed import pack, quantise
 from gmaps.store.schema import ArraySpec
 
 #: Offset and size of an inner chunk that was never written: its sample holds fill values.
@@ -53,7 +54,10 @@ def encode_item(a: ArraySpec, value: NDArray[Any]) -> NDArray[Any]:
         return np.clip(np.rint(scaled), 0, 255).astype(np.uint8)
     if a.dtype == "float16" and value.dtype == np.float32:
         out = np.empty(a.item, np.uint16)
-        float_to_half(np.ascontiguousarray(value).reshape(-1).view(np.uint32), out.reshape(-1))
+        flat = np.ascontiguousarray(value).reshape(-1)
+        if a.packed:
+            flat = quantise(flat)
+        float_to_half(flat.view(np.uint32), out.reshape(-1))
         return out.view(np.float16)
     return np.asarray(value, a.dtype, order="C")
 
@@ -78,6 +82,12 @@ def decode_item(raw: NDArray[Any], out: NDArray[np.float32], quantised: tuple[fl
         half_to_float(raw.view(np.uint16), out.view(np.uint32))
     else:
         out[:] = raw
+
+
+def encode_chunk(a: ArraySpec, value: NDArray[Any]) -> bytes:
+    """A sample of a sharded array as its chunk; see `encode_item`."""
+    item = encode_item(a, value)
+    return pack(item, a.fill) if a.packed else compress(item)
 
 
 def compress(raw: NDArray[Any]) -> bytes:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import operator
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -18,90 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gmaps.errors import CorruptStoreError, StoreError, unknown_name
-from gmaps.frame import Crop, Cube, Projection
+from gmaps.frame import Cube
 from gmaps.skeleton import Skeleton
-from gmaps.store.arrays import ArrayInfo, Mapped, MappedArray
+from gmaps.store.arrays import MappedArray
+from gmaps.store.mapped import Mapped
+from gmaps.store.sample import Sample, StoreSpec
 from gmaps.store.schema import FORMAT, ROW_ARRAYS
 from gmaps.store.writer import REJECTS
-
-
-@dataclass(frozen=True)
-class Sample:
-    """One row of a store, decoded.
-
-    Parameters
-    ----------
-    index
-        Row in the store.
-    frame, subject, sequence
-        The frame's numbers in the data set.
-    valid
-        False where the frame was rejected; then `cube` is None, joints are NaN, depth is 1 and maps are 0.
-    joints : (J, 3) float32
-        mm, camera axes.
-    cube
-        The box around the hand.
-    depth : (S, S) float32
-        -1 near face to 1 far face; 1 where nothing is seen.
-    maps
-        Kind -> (H, H, C) float32, or (V, V, V, C) in voxels.
-    scale
-        Kind -> (C,) float32, what a value of 1 stands for, mm; only kinds that are normalised per joint.
-    """
-
-    index: int
-    frame: int
-    subject: int
-    sequence: int
-    valid: bool
-    joints: NDArray[np.float32]
-    cube: Cube | None
-    depth: NDArray[np.float32]
-    maps: dict[str, NDArray[np.float32]]
-    scale: dict[str, NDArray[np.float32]]
-    projection: Projection = "orthographic"
-
-    @property
-    def crop(self) -> Crop:
-        """The crop from which the maps were made.
-
-        Raises
-        ------
-        StoreError
-            For a rejected frame.
-        """
-        if self.cube is None:
-            raise StoreError(f"row {self.index} holds no crop: frame {self.frame} was rejected (see rejects.json)")
-        return Crop(self.depth, self.cube, self.joints, self.projection)
-
-
-@dataclass(frozen=True)
-class StoreSpec:
-    """All about a store but its values.
-
-    Parameters
-    ----------
-    path
-        Where it is.
-    rows
-        N.
-    attributes
-        The group's: format, data set, skeleton, camera, crop and map parameters, fingerprint, counts.
-    arrays
-        Name -> `ArrayInfo`.
-    rejects
-        Row, frame, name and reason of each rejected frame.
-    """
-
-    path: str
-    rows: int
-    attributes: dict[str, Any]
-    arrays: dict[str, ArrayInfo]
-    rejects: list[dict[str, Any]] = field(default_factory=list)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain JSON values."""
-        return asdict(self)
 
 
 def open_store(path: str | Path) -> Store:
@@ -131,10 +53,10 @@ class Store:
         }
         if "depth" not in self._arrays:
             raise StoreError(f"{self.path}: a group without a depth array is no gmaps store")
-        self._rows = self._arrays["depth"].shape[0]
+        self._length = self._arrays["depth"].shape[0]
 
     def __len__(self) -> int:
-        return self._rows
+        return self._length
 
     def __getitem__(self, index: Any) -> Sample:
         i = self._row(index)
@@ -212,7 +134,6 @@ class Store:
             Arrays to read; all of them by default.
         decode
             Give depth and maps as float32 values. False gives them as they are stored: float16, uint8 codes.
-
         out
             Name -> (n, ...) array to fill, of the type that would be returned: shared memory, a pinned buffer.
 
@@ -230,7 +151,7 @@ class Store:
         CorruptStoreError
             When a file is missing or damaged; the message names it.
         """
-        rows = [self._row(i) for i in indices]
+        rows = self._rows_of(indices)
         out = out or {}
         wanted = self._arrays if names is None else names
         return {name: self._array(name).read(rows, decode, out.get(name)) for name in wanted}
@@ -261,6 +182,19 @@ class Store:
             return self._arrays[name]
         except KeyError:
             raise unknown_name(f"array in {self.path}", name, self._arrays) from None
+
+    def _rows_of(self, indices: Iterable[int]) -> NDArray[np.int64]:
+        if not isinstance(indices, np.ndarray):
+            return np.array([self._row(i) for i in indices], np.int64)
+        if indices.ndim != 1 or indices.dtype.kind not in "iu":
+            return np.array([self._row(i) for i in indices.tolist()], np.int64)
+        n = len(self)
+        wrong = (indices < -n) | (indices >= n)
+        if wrong.any():
+            self._row(indices[wrong][0])
+        rows = indices.astype(np.int64)
+        rows[rows < 0] += n
+        return rows
 
     def _row(self, index: Any) -> int:
         i = operator.index(index)

@@ -2,7 +2,8 @@
 
 Every array holds one row a sample. Two ways to lie on disk:
 
-- *sharded* (`depth`, `maps/<kind>`): one file for `shard_samples` rows; in it one compressed chunk a sample.
+- *sharded* (`depth`, `maps/<kind>`): one file for `shard_samples` rows; in it one chunk a sample, compressed by Blosc
+  or packed by our codec.
 - *plain* (the small ones): one file for `shard_samples` rows, uncompressed, so that it can be memory-mapped.
 
 File k of every array holds the same rows, and is written by the same task. A rejected row keeps its frame,
@@ -30,6 +31,12 @@ SHARD_SAMPLES = 1024
 ROW_ARRAYS = ("depth", "joints", "cube", "frame", "subject", "sequence", "valid")
 #: How a map's values may be kept.
 MAP_DTYPES = ("float16", "float32", "uint8")
+#: How maps lie in their shards: "packed" where that pays, or "plain" Zarr throughout, which needs no codec of ours.
+LAYOUTS = ("packed", "plain")
+#: Name of our codec (docs/packed-codec.md).
+PACKED = "gmaps.packed"
+#: Channels from which packing pays.
+_PACKED_CHANNELS = 8
 
 
 @dataclass(frozen=True)
@@ -48,6 +55,8 @@ class MapArray:
         The smallest and largest value; infinite where there is no bound.
     keep_as
         The only dtype that does not spoil it; empty where any will do.
+    smooth
+        Whether neighbouring cells foretell each other, as those of distances do, so that packing pays.
     """
 
     kind: str
@@ -55,6 +64,7 @@ class MapArray:
     scaled: bool
     value_range: tuple[float, float]
     keep_as: str = ""
+    smooth: bool = False
 
 
 @dataclass(frozen=True)
@@ -77,6 +87,8 @@ class ArraySpec:
         Compressed one by one within a shard; else plain.
     quantised
         The values that 0 and 255 stand for, where floats are kept as uint8.
+    packed
+        Compressed by our codec instead of Blosc.
     attributes
         JSON values for readers.
     """
@@ -89,6 +101,7 @@ class ArraySpec:
     sharded: bool = False
     quantised: tuple[float, float] | None = None
     attributes: dict[str, Any] = field(default_factory=dict)
+    packed: bool = False
 
     @property
     def item_bytes(self) -> int:
@@ -101,7 +114,7 @@ class ArraySpec:
 
 
 def make_layout(
-    joints: int, crop_size: int, maps: Sequence[MapArray], dtype: str = "float16"
+    joints: int, crop_size: int, maps: Sequence[MapArray], dtype: str = "float16", layout: str = "packed"
 ) -> tuple[ArraySpec, ...]:
     """The arrays of a store.
 
@@ -115,12 +128,17 @@ def make_layout(
         The map kinds to keep.
     dtype
         How map values are kept: "float16", "float32", or "uint8" (linear over the kind's range).
+    layout
+        "packed": smooth maps of many channels within [-1, 1] are kept by our codec, in float16 as multiples of 2^-11.
+        "plain": nothing is.
 
     Raises
     ------
     UsageError
-        On another dtype, or uint8 for a kind whose values have no bound.
+        On another dtype or layout, or uint8 for a kind whose values have no bound.
     """
+    if layout not in LAYOUTS:
+        raise UsageError(f"a layout is {' or '.join(LAYOUTS)}, not {layout!r}")
     if dtype not in MAP_DTYPES:
         raise UsageError(f"maps can be kept as {', '.join(MAP_DTYPES)}, not as {dtype!r}")
     nan = math.nan
@@ -152,7 +170,7 @@ def make_layout(
         ArraySpec("valid", (), "bool", (), False, attributes={"long_name": "False where the frame was rejected"}),
     ]
     for m in maps:
-        arrays.append(_map_array(m, m.keep_as or dtype))
+        arrays.append(_map_array(m, m.keep_as or dtype, layout))
         if m.scaled:
             arrays.append(
                 ArraySpec(
@@ -167,7 +185,7 @@ def make_layout(
     return tuple(arrays)
 
 
-def _map_array(m: MapArray, dtype: str) -> ArraySpec:
+def _map_array(m: MapArray, dtype: str, layout: str) -> ArraySpec:
     lo, hi = m.value_range
     fill: float | int = 0.0
     quantised = None
@@ -191,7 +209,9 @@ def _map_array(m: MapArray, dtype: str) -> ArraySpec:
         else tuple(f"{axis}{n}" for axis, n in zip("xyz", grid, strict=False))
     )
     dims = (*names, f"{m.kind}_channel")
-    return ArraySpec(f"maps/{m.kind}", m.shape, dtype, dims, fill, True, quantised, attributes)
+    pays = m.smooth and len(m.shape) == 3 and m.shape[-1] >= _PACKED_CHANNELS and -1 <= lo <= hi <= 1
+    packed = layout == "packed" and dtype != "float32" and pays
+    return ArraySpec(f"maps/{m.kind}", m.shape, dtype, dims, fill, True, quantised, attributes, packed)
 
 
 def metadata_files(
@@ -219,6 +239,8 @@ def metadata_files(
     from zarr.codecs import BloscCodec
     from zarr.storage import MemoryStore
 
+    from gmaps.store.zarr_codec import PackedCodec
+
     files: dict[str, Any] = {}
     # Through JSON, so that tuples and NumPy numbers cannot make two writers disagree.
     memory = MemoryStore(files)
@@ -234,8 +256,9 @@ def metadata_files(
             chunks=(1, *a.item) if a.sharded else shard,
             shards=shard if a.sharded else None,
             filters=None,
+            serializer=PackedCodec() if a.packed else "auto",
             compressors=BloscCodec(cname="lz4", clevel=5, shuffle="shuffle", typesize=dtype.itemsize)
-            if a.sharded
+            if a.sharded and not a.packed
             else None,
             fill_value=a.fill,
             # One directory an array, one file a shard.

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gmaps.errors import DiskFullError, StoreError
-from gmaps.store.codec import MISSING, compress, encode_item, pack_index
+from gmaps.store.codec import MISSING, encode_chunk, encode_item, pack_index
 from gmaps.store.schema import ArraySpec, fill_item, metadata_files
 
 #: Ends the names of files that are being written.
@@ -250,7 +250,7 @@ class _ShardFile:
         self.unwritten = 0
 
     def write(self, row: int, value: NDArray[Any]) -> None:
-        chunk = compress(encode_item(self.spec, value))
+        chunk = encode_chunk(self.spec, value)
         self.offsets[row], self.sizes[row] = self.position, len(chunk)
         self._put(chunk)
         if self.unwritten >= _PIECE:

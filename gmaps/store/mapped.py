@@ -1,0 +1,85 @@
+"""One file of an array, memory-mapped: an uncompressed block, or chunks and their index."""
+
+from __future__ import annotations
+
+import mmap
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gmaps.errors import CorruptStoreError
+from gmaps.store.codec import MISSING, decompress, index_bytes, parse_index
+
+
+class MappedFile:
+    """One mapped file.
+
+    Parameters
+    ----------
+    path
+        Where it is.
+    rows, row_bytes
+        How many rows it has room for, and the bytes of one before compression.
+    sharded
+        Whether it holds chunks and an index, else the rows themselves.
+
+    Raises
+    ------
+    CorruptStoreError
+        When it is missing, cut off, or has a damaged index.
+    """
+
+    def __init__(self, path: Path, rows: int, row_bytes: int, sharded: bool) -> None:
+        self.path = path
+        try:
+            with path.open("rb") as f:
+                self._map = mmap.mmap(f.fileno(), 0, access=mmap.ACCESS_READ)
+        except FileNotFoundError:
+            raise CorruptStoreError(
+                f"{path} is missing. `gmaps verify` tells what else is; "
+                "`gmaps build --overwrite` makes the store again"
+            ) from None
+        except ValueError:  # mmap's word for an empty file
+            raise CorruptStoreError(f"{path} is empty; `gmaps verify` tells what else is damaged") from None
+        self._bytes = memoryview(self._map)
+        whole = np.frombuffer(self._map, np.uint8)
+        #: Address of the file's first byte, for kernels; good for as long as this object is held.
+        self.address: int = whole.ctypes.data
+        self.index_address = 0
+        if not sharded:
+            expected = rows * row_bytes
+            if whole.size != expected:
+                raise CorruptStoreError(f"{path} has {whole.size} bytes, expected {expected}; see `gmaps verify`")
+            self.block = whole.reshape(rows, row_bytes)
+            return
+        data = whole.size - index_bytes(rows)
+        if data < 0:
+            raise CorruptStoreError(f"{path} is cut off: {whole.size} bytes; see `gmaps verify`")
+        try:
+            self._table = parse_index(bytes(self._bytes[data:]), rows, data)
+        except CorruptStoreError as error:
+            raise CorruptStoreError(f"{path}: {error}; see `gmaps verify`") from None
+        self.index_address = self._table.ctypes.data
+        # Reading one number from a memoryview is twice as fast as from an array.
+        self._index = self._table.reshape(-1).data
+
+    def chunk(self, row: int, out: NDArray[Any]) -> bool:
+        """Decompresses a row's Blosc chunk into `out`; False where none was written."""
+        start, size = self._index[2 * row], self._index[2 * row + 1]
+        if start == MISSING:
+            return False
+        try:
+            decompress(self._bytes[start : start + size], out)
+        except CorruptStoreError as error:
+            raise self.damaged(row, str(error)) from error
+        return True
+
+    def damaged(self, row: int, what: str) -> CorruptStoreError:
+        """What to raise when a row's chunk cannot be read."""
+        return CorruptStoreError(f"{self.path}, row {row} of the shard: {what}; see `gmaps verify`")
+
+
+#: The mapped files of a store: (array, shard number) -> file, oldest first.
+Mapped = dict[tuple[str, int], MappedFile]
