@@ -82,6 +82,13 @@ _PLAN_OPTIONS = (
     click.option("--normalize", default="joint", show_default=True, help="joint: by each joint's maximum; or theta."),
     click.option("--bridge", type=float, default=0.0, help="Slowness of the void on the way to islands; 0 bars it."),
     click.option("--dtype", type=click.Choice(["float16", "float32", "uint8"]), default="float16", show_default=True),
+    click.option(
+        "--layout",
+        type=click.Choice(["packed", "plain"]),
+        default="packed",
+        show_default=True,
+        help="plain: maps twice as large, but in codecs that every Zarr program has.",
+    ),
     click.option("--limit", type=click.IntRange(min=1), help="Use the first frames only."),
     click.option("--overwrite", is_flag=True, help="Replace what was built from something else."),
     click.option("-O", "--option", "pairs", multiple=True, metavar="KEY=VALUE", help="An option of the data set."),
@@ -144,7 +151,7 @@ def _planned(out: str | None, root: str | None) -> dict[str, Any]:
     from gmaps.pipeline import planned
 
     deciding = ("maps", "split", "center", "half_side", "crop_size", "projection", "map_size", "profile",
-                "normalize", "bridge", "dtype", "limit", "pairs")  # fmt: skip
+                "normalize", "bridge", "dtype", "layout", "limit", "pairs")  # fmt: skip
     changed = [name.replace("_", "-") for name in deciding if _given(name)]
     if changed:
         raise click.UsageError(

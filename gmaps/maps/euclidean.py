@@ -36,6 +36,7 @@ EUCLIDEAN = register_map(
         encode=lambda scene: scene.euclidean,
         original="dist2",
         depends="joint",
+        smooth=True,
     )
 )
 OFFSET = register_map(
@@ -48,5 +49,6 @@ OFFSET = register_map(
         encode=_encode_offset,
         decode=_decode_offset,
         original="udir2",
+        smooth=True,
     )
 )

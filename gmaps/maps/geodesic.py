@@ -118,6 +118,7 @@ GEODESIC = register_map(
         scaled=True,
         original="edt2",
         depends="joint",
+        smooth=True,
     )
 )
 GEODESIC_SURFACE = register_map(
@@ -130,6 +131,7 @@ GEODESIC_SURFACE = register_map(
         encode=_surface,
         scaled=True,
         depends="joint",
+        smooth=True,
     )
 )
 GEODESIC_WEIGHTED = register_map(
@@ -142,5 +144,6 @@ GEODESIC_WEIGHTED = register_map(
         encode=_weighted,
         original="edt2m",
         depends="joint",
+        smooth=True,
     )
 )

@@ -141,6 +141,7 @@ def make_plan(
     crop_size: int,
     projection: Projection,
     dtype: str,
+    layout: str = "packed",
     shard_samples: int = SHARD_SAMPLES,
 ) -> Plan:
     """Checks a build's parameters and says what it will do; see `gmaps.build`.
@@ -161,7 +162,8 @@ def make_plan(
     side = dataset.info.half_side if half_side is None else half_side
     named = center in ("joints", "com")
     crop = CropParams(crop_size, projection, float(side), center if named else "file")
-    layout = make_layout(len(dataset.skeleton), crop_size, [_map_array(m, maps, dataset) for m in maps.maps], dtype)
+    kinds = [_map_array(m, maps, dataset) for m in maps.maps]
+    arrays = make_layout(len(dataset.skeleton), crop_size, kinds, dtype, layout)
 
     index = dataset.index()
     rows = len(index) if limit is None else min(limit, len(index))
@@ -174,7 +176,7 @@ def make_plan(
     if spec.get("root") is not None:
         spec["root"] = os.path.abspath(spec["root"])  # workers may run in another directory
     partial = target.with_name(target.name + ".partial")
-    job = Job(str(partial), json.dumps(spec), rows, shard_samples, layout, crop, maps)
+    job = Job(str(partial), json.dumps(spec), rows, shard_samples, arrays, crop, maps)
     decides = plain(
         {
             "format": FORMAT,
@@ -188,15 +190,17 @@ def make_plan(
             "maps": maps.to_dict(),
             "versions": fingerprint(),
             "dtype": dtype,
+            "layout": layout,
             "shard_samples": shard_samples,
         }
     )
-    attributes = _attributes(dataset, index, spec, crop, maps, dtype, decides)
+    attributes = _attributes(dataset, index, spec, crop, maps, dtype, layout, decides)
     recipe = {
         "dataset": spec,
         "maps": maps.maps, "map_size": maps.size, "profile": maps.profile, "normalize": maps.normalize,
         "bridge": maps.bridge, "limit": limit, "center": center if named else os.path.abspath(center),
         "half_side": half_side, "crop_size": crop_size, "projection": projection, "dtype": dtype,
+        "layout": layout,
         "shard_samples": shard_samples,
     }  # fmt: skip
     return Plan(target, job, centers, decides, attributes, cores() if workers is None else workers, plain(recipe))
@@ -204,7 +208,8 @@ def make_plan(
 
 def _map_array(name: str, params: MapParams, dataset: DataSet) -> MapArray:
     kind = get_map(name)
-    return MapArray(name, kind.shape(params.size, dataset.skeleton), kind.scaled, kind.value_range, kind.keep_as)
+    shape = kind.shape(params.size, dataset.skeleton)
+    return MapArray(name, shape, kind.scaled, kind.value_range, kind.keep_as, kind.smooth)
 
 
 def _attributes(
@@ -214,6 +219,7 @@ def _attributes(
     crop: CropParams,
     maps: MapParams,
     dtype: str,
+    layout: str,
     decides: dict[str, Any],
 ) -> dict[str, Any]:
     return plain(
@@ -231,7 +237,7 @@ def _attributes(
             "skeleton": dataset.skeleton.to_dict(),
             "camera": dataset.camera.to_dict(),
             "crop": crop.to_dict(),
-            "maps": {**maps.to_dict(), "dtype": dtype},
+            "maps": {**maps.to_dict(), "dtype": dtype, "layout": layout},
             "fingerprint": digest(decides),
             "fingerprint_of": decides,
         }

@@ -18,8 +18,7 @@ from gmaps.store.verify import compare_sample
 
 def store_params(store: Store) -> tuple[CropParams, MapParams]:
     """How a store's crops and maps were made."""
-    maps = {k: v for k, v in store.attributes["maps"].items() if k != "dtype"}
-    return CropParams(**store.attributes["crop"]), MapParams(**(maps | {"maps": tuple(maps["maps"])}))
+    return CropParams(**store.attributes["crop"]), MapParams.from_dict(store.attributes["maps"])
 
 
 def recompute_rows(

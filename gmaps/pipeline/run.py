@@ -47,6 +47,7 @@ def build(
     normalize: Normalize = "joint",
     bridge: bool | float = False,
     dtype: str = "float16",
+    layout: str = "packed",
     overwrite: bool = False,
     dry_run: bool = False,
     max_rejects: str | float = "1%",
@@ -87,6 +88,9 @@ def build(
         Of the maps: see `gmaps.encode`, where `map_size` is called `size`.
     dtype
         How maps are kept: "float16", "float32" or "uint8".
+    layout
+        "packed": maps of distances take half the room, read through gmaps or its Zarr codec. "plain": Zarr's own
+        codecs only.
     overwrite
         Replace a store that was built from something else, once the new one is finished.
     dry_run
@@ -141,6 +145,7 @@ def build(
         crop_size=crop_size,
         projection=projection,
         dtype=dtype,
+        layout=layout,
         shard_samples=shard_samples,
     )
     if dry_run:

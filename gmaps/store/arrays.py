@@ -104,11 +104,11 @@ class MappedArray:
     def _locate(self, rows: NDArray[np.int64]) -> tuple[list[MappedFile], NDArray[np.int64], NDArray[np.int64]]:
         """The files that hold some rows, and for each row the position of its file and its place in it."""
         if len(rows) == 1:
-            shard, row = divmod(int(rows[0]), self.per_shard)
-            return [self._file(shard)], np.zeros(1, np.int64), np.array([row], np.int64)
+            shard, place = divmod(int(rows[0]), self.per_shard)
+            return [self._file(shard)], np.zeros(1, np.int64), np.array([place], np.int64)
         shards, row = np.divmod(rows, self.per_shard)
         known, slot = np.unique(shards, return_inverse=True)
-        return [self._file(k) for k in known.tolist()], slot, row
+        return [self._file(k) for k in known.tolist()], np.asarray(slot, np.int64), np.asarray(row, np.int64)
 
     def _read_packed(
         self, files: list[MappedFile], slot: NDArray[np.int64], row: NDArray[np.int64], out: NDArray[Any]
@@ -128,7 +128,12 @@ class MappedArray:
             raise files[slot[k]].damaged(int(row[k]), unpack.PROBLEMS[problem])
 
     def _read_blosc(
-        self, files: list[MappedFile], slot: NDArray[np.int64], row: NDArray[np.int64], out: NDArray[Any], decoded: bool
+        self,
+        files: list[MappedFile],
+        slot: NDArray[np.int64],
+        row: NDArray[np.int64],
+        out: NDArray[Any],
+        decoded: bool,
     ) -> None:
         # One sample's stored values fit the processor's cache, so decoding them from here is nearly free.
         scratch = np.empty(self.values, self.dtype)
@@ -177,7 +182,12 @@ class MappedArray:
     def info(self) -> ArrayInfo:
         files = [f for f in self.directory.rglob("*") if f.is_file() and f.name != "zarr.json"]
         raw = math.prod(self.shape) * self.dtype.itemsize
-        names = {"sharded": "sharded, lz4", "packed": "sharded, packed", "plain": "plain", "foreign": "another program's"}
+        names = {
+            "sharded": "sharded, lz4",
+            "packed": "sharded, packed",
+            "plain": "plain",
+            "foreign": "another program's",
+        }
         stored = sum(f.stat().st_size for f in files)
         return ArrayInfo(self.name, self.shape, str(self.dtype), names[self.codec], len(files), raw, stored)
 

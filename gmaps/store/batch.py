@@ -1,7 +1,7 @@
 """Kernels that read a whole batch in one call, straight out of mapped files and without the GIL.
 
-Rows are named by `slot`, the position of their file among those of the batch, and `row`, their place in that file. The
-caller holds the files, whose addresses come in, until the call is over.
+Rows are named by `slot`, the position of their file among those of the batch, and `row`, their place in that file.
+The caller holds the files, whose addresses come in, until the call is over.
 """
 
 from __future__ import annotations

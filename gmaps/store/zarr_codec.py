@@ -1,4 +1,4 @@
-"""The packed codec for zarr-python, found through the entry point `zarr.codecs`: xarray reads packed maps by it too."""
+"""The packed codec for zarr-python, found through the entry point `zarr.codecs`. xarray reads packed maps by it."""
 
 from __future__ import annotations
 

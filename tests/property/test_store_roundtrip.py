@@ -23,6 +23,15 @@ SHAPES = st.lists(st.integers(1, 6), min_size=1, max_size=4).map(tuple)
 
 
 @st.composite
+def maps(draw):
+    if draw(st.booleans()):
+        return MapArray("m", draw(SHAPES), draw(st.booleans()), (-2.0, 3.0))
+    # Such as are packed.
+    shape = (draw(st.integers(1, 6)), draw(st.integers(1, 6)), draw(st.integers(8, 23)))
+    return MapArray("m", shape, draw(st.booleans()), (-1.0, 1.0), smooth=True)
+
+
+@st.composite
 def stores(draw):
     rows = draw(st.integers(1, 12))
     return {
@@ -30,7 +39,8 @@ def stores(draw):
         "shard": draw(st.integers(1, 14)),
         "joints": draw(st.integers(1, 5)),
         "crop": draw(st.sampled_from([1, 3, 16])),
-        "map": MapArray("m", draw(SHAPES), draw(st.booleans()), (-2.0, 3.0)),
+        "map": draw(maps()),
+        "layout": draw(st.sampled_from(["packed", "plain"])),
         "dtype": draw(st.sampled_from(["float16", "float32", "uint8"])),
         "rejected": draw(st.sets(st.integers(0, rows - 1))),
         "indices": draw(st.lists(st.integers(-rows, rows - 1), max_size=20)),
@@ -42,13 +52,15 @@ def stores(draw):
 @given(stores())
 def test_what_is_written_is_read(case):
     rng = np.random.default_rng(case["seed"])
-    layout = make_layout(case["joints"], case["crop"], [case["map"]], case["dtype"])
+    layout = make_layout(case["joints"], case["crop"], [case["map"]], case["dtype"], case["layout"])
     rows = []
     for i in range(case["rows"]):
         row = {}
         for a in layout:
             if np.dtype(a.dtype).kind == "f" or a.quantised:
-                row[a.name] = rng.normal(0, 2, a.item).astype(np.float32)
+                spread = 0.4 if a.packed else 2
+                row[a.name] = rng.normal(0, spread, a.item).astype(np.float32)
+                row[a.name][rng.random(a.item[:2]) < 0.4] = 0
             elif a.dtype == "bool":
                 row[a.name] = i not in case["rejected"]
             else:

@@ -44,7 +44,8 @@ def test_python_of_a_page_runs(page, where_readers_are, monkeypatch):
     if page.name == "store-format.md":
         sample = gmaps.open_store("synthetic.zarr")[42]
         assert (names["depth"] == sample.depth).all()
-        assert (names["geodesic"] == sample.maps["geodesic"]).all()
+    if page.name == "packed-codec.md":
+        assert (names["geodesic"] == gmaps.open_store("synthetic.zarr")[42].maps["geodesic"]).all()
     if page.name == "quickstart.md":
         assert names["item"]["maps"]["geodesic_weighted"].shape == (64, 21, 32, 32)
         assert names["mm"].shape == (32, 32, 21)
