@@ -16,6 +16,34 @@ from gmaps.errors import StoreError
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for machines.")
 
 
+#: What has an option of its own, and so cannot be an option of the data set as well.
+_OWN = {"name": "--dataset", "root": "--root", "split": "--split"}
+
+
+def dataset_options(pairs: tuple[str, ...]) -> dict[str, Any]:
+    """KEY=VALUE pairs of `-O`; numbers become numbers.
+
+    Raises
+    ------
+    click.BadParameter
+        No pair, or what has an option of its own.
+    """
+    options: dict[str, Any] = {}
+    for pair in pairs:
+        key, sign, value = pair.partition("=")
+        if not sign or not key:
+            raise click.BadParameter(f"{pair!r} is not KEY=VALUE", param_hint="-O")
+        if key in _OWN:
+            raise click.BadParameter(f"{key!r} is no option of a data set: say {_OWN[key]} {value}", param_hint="-O")
+        for kind in (int, float, str):
+            try:
+                options[key] = kind(value)
+                break
+            except ValueError:
+                continue
+    return options
+
+
 def store_option(command: Callable[..., Any]) -> Callable[..., Any]:
     """`--store S`."""
     return click.option(

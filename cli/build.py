@@ -8,28 +8,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from ._common import find_plan, json_option, print_json
-
-#: What has an option of its own, and so cannot be an option of the data set as well.
-_OWN = {"name": "--dataset", "root": "--root", "split": "--split"}
-
-
-def _dataset_options(pairs: tuple[str, ...]) -> dict[str, Any]:
-    """KEY=VALUE pairs; numbers become numbers."""
-    options: dict[str, Any] = {}
-    for pair in pairs:
-        key, sign, value = pair.partition("=")
-        if not sign or not key:
-            raise click.BadParameter(f"{pair!r} is not KEY=VALUE", param_hint="-O")
-        if key in _OWN:
-            raise click.BadParameter(f"{key!r} is no option of a data set: say {_OWN[key]} {value}", param_hint="-O")
-        for kind in (int, float, str):
-            try:
-                options[key] = kind(value)
-                break
-            except ValueError:
-                continue
-    return options
+from ._common import dataset_options, find_plan, json_option, print_json
 
 
 def plan_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -44,7 +23,7 @@ def arguments(maps: str | None, pairs: tuple[str, ...], options: dict[str, Any])
     from gmaps.maps import DEFAULT_MAPS
 
     kinds = DEFAULT_MAPS if maps is None else tuple(m.strip() for m in maps.split(",") if m.strip())
-    return {**options, "maps": kinds, "dataset_options": _dataset_options(pairs)}
+    return {**options, "maps": kinds, "dataset_options": dataset_options(pairs)}
 
 
 _PLAN_OPTIONS = (

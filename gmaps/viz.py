@@ -1,4 +1,4 @@
-"""Pictures: a frame with its joints, and a sample with its maps."""
+"""Pictures of a sample: its depth with the joints, and its maps."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from gmaps.errors import UsageError
-from gmaps.frame import Frame
 from gmaps.maps import Scene, get_map
 from gmaps.skeleton import Skeleton
 from gmaps.store import Sample
@@ -36,7 +35,7 @@ def save_figure(figure: Figure, path: str | os.PathLike[str], dpi: int = 110) ->
         raise UsageError(f"{os.fspath(path)}: the picture cannot be written: {error}") from None
 
 
-def _bones(axes: Axes, px: NDArray[np.floating], skeleton: Skeleton, size: float = 5.0) -> None:
+def draw_bones(axes: Axes, px: NDArray[np.floating], skeleton: Skeleton, size: float = 5.0) -> None:
     """Skeleton over an image; `px` is (J, 2), (row, col)."""
     for parent, child in skeleton.bones:
         axes.plot(px[[parent, child], 1], px[[parent, child], 0], "-", color=skeleton.colour(child), lw=1.6, zorder=2)
@@ -44,46 +43,16 @@ def _bones(axes: Axes, px: NDArray[np.floating], skeleton: Skeleton, size: float
     axes.scatter(px[:, 1], px[:, 0], s=size**2, c=colours, edgecolors="white", linewidths=0.6, zorder=3)
 
 
-def _grey_limits(near: float, far: float) -> tuple[float, float]:
+def grey_limits(near: float, far: float) -> tuple[float, float]:
     """Depths shown as white and as black: the nearest is light grey, for white is what saw nothing."""
     return near - 0.3 * max(far - near, 1.0), far
 
 
-def _bare(axes: Axes, title: str) -> None:
+def bare(axes: Axes, title: str) -> None:
+    """A title, and no ticks: for pictures whose pixels are nobody's coordinates."""
     axes.set_title(title, fontsize=9)
     axes.set_xticks([])
     axes.set_yticks([])
-
-
-def frame_figure(frame: Frame, skeleton: Skeleton) -> Figure:
-    """Depth image with the joints drawn on it.
-
-    Parameters
-    ----------
-    frame
-        Depth, camera and joints.
-    skeleton
-        Of the joints.
-
-    Returns
-    -------
-    matplotlib Figure
-    """
-    figure = Figure(figsize=(8, 6), layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.subplots()
-    seen = np.where(frame.depth > 0, frame.depth, np.nan)
-    near = float(frame.joints[:, 2].min()) - 50
-    far = float(frame.joints[:, 2].max()) + 100
-    white, black = _grey_limits(near, far)
-    image = axes.imshow(seen, cmap="gray_r", vmin=white, vmax=black)
-    uvd = frame.camera.project(frame.joints)
-    _bones(axes, uvd[:, 1::-1], skeleton)
-    axes.set_xlim(-0.5, frame.depth.shape[1] - 0.5)
-    axes.set_ylim(frame.depth.shape[0] - 0.5, -0.5)
-    _bare(axes, frame.name)
-    figure.colorbar(image, ax=axes, label="mm", shrink=0.8)
-    return figure
 
 
 def _fingertips(skeleton: Skeleton) -> list[int]:
@@ -204,17 +173,17 @@ def _depth_panel(figure: Figure, axes: Axes, sample: Sample, skeleton: Skeleton,
     crop = sample.crop
     axes.set_axis_on()
     mm = np.where(crop.mask, crop.depth * crop.cube.half_side + crop.cube.center[2], np.nan)
-    white, black = _grey_limits(float(np.nanmin(mm)), float(np.nanmax(mm)))
+    white, black = grey_limits(float(np.nanmin(mm)), float(np.nanmax(mm)))
     image = axes.imshow(mm, cmap="gray_r", vmin=white, vmax=black)
     px = crop.joints_px(crop.size)
-    _bones(axes, px, skeleton, 3.5)
+    draw_bones(axes, px, skeleton, 3.5)
     if joint is not None:
         axes.scatter(
             px[joint, 1], px[joint, 0], s=110, facecolors="none", edgecolors="black", linewidths=1.5, zorder=4
         )
     axes.set_xlim(-0.5, crop.size - 0.5)
     axes.set_ylim(crop.size - 0.5, -0.5)
-    _bare(axes, "depth and joints")
+    bare(axes, "depth and joints")
     _bar(figure, image, axes, "mm")
 
 
@@ -253,5 +222,5 @@ def _map_panel(
         title = f"{name}\n{skeleton.joints[joint]}"
     axes.set_xlim(-0.5, size - 0.5)
     axes.set_ylim(size - 0.5, -0.5)
-    _bare(axes, title)
+    bare(axes, title)
     _bar(figure, image, axes, get_map(name).unit)

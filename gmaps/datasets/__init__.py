@@ -22,7 +22,10 @@ __all__ = [
 ]  # fmt: skip
 
 ENTRY_POINTS = "gmaps.datasets"
-_BUILT_IN = {name: f"gmaps.datasets.{name}" for name in ("bighand", "hands17", "icvl", "msra", "nyu", "synthetic")}
+_BUILT_IN = {
+    name: f"gmaps.datasets.{name}"
+    for name in ("bighand", "folder", "hands17", "icvl", "msra", "nyu", "synhand5m", "synthetic")
+}
 
 
 def _plugins() -> dict[str, EntryPoint]:

@@ -19,11 +19,11 @@ from numpy.typing import NDArray
 
 from gmaps.errors import FrameError
 
-Kind = Literal["rgb8", "grey16"]
+Kind = Literal["rgb8", "grey8", "grey16"]
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _COLOURS = {0: "grey", 2: "RGB", 3: "palette", 4: "grey with alpha", 6: "RGBA"}
-_EXPECTED = {"rgb8": (8, 2), "grey16": (16, 0)}
+_EXPECTED = {"rgb8": (8, 2), "grey8": (8, 0), "grey16": (16, 0)}
 #: Bytes from the file's start to the end of the header.
 HEADER_BYTES = 33
 
@@ -38,7 +38,7 @@ def check_header(data: bytes, name: str, kind: Kind, size: tuple[int, int]) -> N
     name
         What messages call it.
     kind
-        "rgb8" (8 bits, three channels) or "grey16" (16 bits, one channel).
+        "rgb8" (8 bits, three channels), "grey8" or "grey16" (8 or 16 bits, one channel).
     size
         (width, height), pixels.
 
@@ -101,7 +101,7 @@ def decode(data: bytes, name: str, kind: Kind, size: tuple[int, int]) -> NDArray
 
     Returns
     -------
-    (H, W, 3) uint8, blue first, for "rgb8"; (H, W) uint16 for "grey16".
+    (H, W, 3) uint8, blue first, for "rgb8"; (H, W) uint8 or uint16 for "grey8" and "grey16".
 
     Raises
     ------
@@ -115,7 +115,7 @@ def decode(data: bytes, name: str, kind: Kind, size: tuple[int, int]) -> NDArray
     except cv2.error as error:
         raise FrameError(f"{name}: cannot be decoded ({error.err}); restore it from the archive") from error
     shape = (size[1], size[0], 3) if kind == "rgb8" else (size[1], size[0])
-    if image is None or image.shape != shape or image.dtype != (np.uint8 if kind == "rgb8" else np.uint16):
+    if image is None or image.shape != shape or image.dtype != (np.uint16 if kind == "grey16" else np.uint8):
         raise FrameError(f"{name}: its pixels cannot be decoded; restore it from the archive")
     return image
 

@@ -7,7 +7,8 @@ import pytest
 
 import gmaps
 from gmaps.errors import StoreError, UsageError
-from gmaps.viz import frame_figure, sample_figure, save_figure
+from gmaps.overlay import frame_figure
+from gmaps.viz import sample_figure, save_figure
 
 
 @pytest.fixture(scope="module")
