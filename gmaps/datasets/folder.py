@@ -43,7 +43,7 @@ INFO = DatasetInfo(
     citation="That of dataset.toml.",
     skeleton="that of dataset.toml",
     notes="`gmaps datasets folder --overlay 0 --root ROOT --save P.png` shows at once whether units and axes are "
-    "right. Frames without labels can be read and looked at, but not built into maps.",
+    "right. Without [joints], frames are built with --center com and maps of depth alone.",
     options={"cut": "labels of the segmentation, comma-separated, whose pixels become no data: cut=forearm"},
 )
 
