@@ -18,6 +18,7 @@ _COMMANDS = {
     "inspect": "Look into a store, or at one sample of it.",
     "verify": "Check a store: every checksum, and a sample of rows computed anew.",
     "export": "Write a store as HDF5 files in the original HandMap layout.",
+    "evaluate": "Judge predicted joints by the field's protocols, in true mm.",
     "doctor": "Versions, cores, memory, caches.",
 }
 

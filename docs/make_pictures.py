@@ -11,6 +11,8 @@ from matplotlib.figure import Figure
 
 import gmaps
 from gmaps.crop import CropParams, crop_dataset_frame
+from gmaps.evaluation import evaluate_joints, get_protocol
+from gmaps.evaluation.figures import evaluation_figure
 from gmaps.maps import DEFAULT_MAPS, Scene
 from gmaps.viz import sample_figure, save_figure
 
@@ -24,6 +26,15 @@ def sample_picture() -> None:
         gmaps.build("synthetic", out, ("geodesic_surface", *DEFAULT_MAPS), limit=64, workers=0, progress=False)
         store = gmaps.open_store(out)
         save_figure(sample_figure(store[42], store.skeleton), IMAGES / "sample.png", dpi=75)
+
+
+def evaluation_picture() -> None:
+    """The curves of docs/evaluation.md's example."""
+    protocol, rng = get_protocol("nyu"), np.random.default_rng(0)
+    true = rng.normal(0, 40, (200, 14, 3)) + np.array([0, 0, 700])
+    made = [(name, true + rng.normal(0, mm, true.shape)) for name, mm in (("ours", 5), ("theirs", 8))]
+    figure = evaluation_figure([evaluate_joints(joints, true, protocol, name=name) for name, joints in made])
+    save_figure(figure, IMAGES / "evaluation.png", dpi=60)
 
 
 def kinds_picture() -> None:
@@ -71,3 +82,4 @@ if __name__ == "__main__":
     sample_picture()
     kinds_picture()
     hands_picture()
+    evaluation_picture()

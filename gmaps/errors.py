@@ -54,6 +54,10 @@ class DiskFullError(StoreError):
     """No space is left; all finished shards are kept."""
 
 
+class PredictionError(GmapsError):
+    """A file of predicted or true joints that cannot be read, or does not fit what it is compared with."""
+
+
 class MissingExtraError(GmapsError):
     """An optional dependency is not installed."""
 

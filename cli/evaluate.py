@@ -1,0 +1,95 @@
+"""`gmaps evaluate`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from ._common import json_option, print_json, print_table
+
+if TYPE_CHECKING:
+    from gmaps.evaluation import Evaluation
+
+
+@click.command()
+@click.argument("predictions", metavar="PRED.txt [PRED2.txt ...]", nargs=-1, required=True)
+@click.option("--dataset", metavar="NAME", help="nyu, icvl, msra, hands17, synthetic; that of a store is known.")
+@click.option(
+    "--groundtruth", metavar="GT.txt", required=True, help="True joints: a file of this format, or a store."
+)
+@click.option("--coords", metavar="uvd|xyz", help="What files hold; by default uvd, and xyz for hands17.")
+@click.option("--angles", metavar="FILE", help="Yaw and pitch of each frame, degrees, for viewpoint curves.")
+@click.option("--groups", metavar="FILE", help="A label a frame, such as its subject: mean errors by label.")
+@click.option("--save", metavar="DIR|P.png", help="Draw the curves and bars: a picture each, or all in one.")
+@json_option
+def evaluate(
+    predictions: tuple[str, ...],
+    dataset: str | None,
+    groundtruth: str,
+    coords: str | None,
+    angles: str | None,
+    groups: str | None,
+    save: str | None,
+    as_json: bool,
+) -> None:
+    """Judge predicted joints by the field's protocols, in true mm.
+
+    A file holds one frame a line, `u v d` (pixels and mm) of each joint, in the order of the test set. With --json,
+    one object a file: a list of them, if there are several.
+    """
+    from gmaps.evaluation import (
+        evaluate_file,
+        get_protocol,
+        protocol_of_place,
+        read_angles,
+        read_groundtruth,
+        read_groups,
+    )
+
+    protocol = get_protocol(dataset) if dataset else protocol_of_place(groundtruth)
+    truth = read_groundtruth(groundtruth, protocol, coords)
+    turned = None if angles is None else truth.keep(read_angles(angles, len(truth.valid)))
+    labels = None
+    if groups is not None:
+        labels = {name: truth.keep(rows) for name, rows in read_groups(groups, len(truth.valid)).items()}
+    found = [evaluate_file(p, truth, protocol, coordinates=coords, groups=labels, angles=turned) for p in predictions]
+    if as_json:
+        values = [e.to_dict() for e in found]
+        print_json(values if len(values) > 1 else values[0])
+    else:
+        _print(found)
+    for e in found:
+        if e.warning:
+            click.echo(f"gmaps: {e.warning}", err=True)
+    if save:
+        from gmaps.evaluation.figures import save_figures
+
+        for path in save_figures(found, save):
+            click.echo(f"drawn to {path}", err=as_json)
+
+
+def _print(found: list[Evaluation]) -> None:
+    from gmaps.evaluation.report import PCK_AT, TABLE_MM
+
+    frames, joints = found[0].errors.shape
+    click.echo(f"{found[0].protocol.name}: {frames:,} frames, {joints} joints. Errors in mm, rates in % of frames.\n")
+    parts = list(found[0].group_means)
+    header = ("method", "mean", "median", *parts, "AUC max", "AUC mean")
+    rows = []
+    for e in found:
+        values = [e.mean_error, e.to_dict()["median_error_mm"], *e.group_means.values()]
+        rows.append((e.name, *(f"{v:.3f}" for v in values), f"{e.area('max'):.3f}", f"{e.area('mean'):.3f}"))
+    print_table(rows, header, right=range(1, len(header)))
+    click.echo()
+    header = ("method", *(f"{o} <= {t}" for o in ("max", "mean") for t in TABLE_MM), *(f"PCK {t}" for t in PCK_AT))
+    rows = []
+    for e in found:
+        rates = [*e.success("max", TABLE_MM), *e.success("mean", TABLE_MM)]
+        pck = ["-"] * len(PCK_AT) if e.pck is None else [f"{100 * v:.2f}" for v in e.pck]
+        rows.append((e.name, *(f"{100 * v:.2f}" for v in rates), *pck))
+    print_table(rows, header, right=range(1, len(header)))
+    click.echo()
+    means = [e.joint_means for e in found]
+    rows = [(joint, *(f"{m[joint]:.3f}" for m in means)) for joint in means[0]]
+    print_table(rows, ("joint", *(e.name for e in found)), right=range(1, len(found) + 1))

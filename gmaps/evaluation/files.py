@@ -1,0 +1,218 @@
+"""The field's text format: one frame a line, three numbers a joint, separated by white space.
+
+Published files differ in small ways, all of which are read: line ends `\\n`, `\\r\\n` and `\\r\\r\\n`, blank lines,
+trailing blanks, a byte order mark, and a frame's file name before its numbers.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from gmaps.errors import PredictionError, UsageError
+
+#: Nothing of the field is larger: HANDS17 has 295,510 rows of 63 numbers, some 150 MB.
+_LARGEST = 2**31
+
+
+@dataclass(frozen=True)
+class Table:
+    """A file of joints.
+
+    Parameters
+    ----------
+    path
+        Where it was read, for messages.
+    values : (N, J, 3) float64
+        As written: u, v (pixels) and d (mm), or x, y, z (mm).
+    names
+        A frame's name before its numbers, N of them; empty where the file has none.
+    lines : (N,) int64
+        The line of each row, from 1.
+    """
+
+    path: str
+    values: NDArray[np.float64]
+    names: tuple[str, ...]
+    lines: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+
+def read_table(path: str | os.PathLike[str], joints: int) -> Table:
+    """Read a file of predictions or labels.
+
+    Parameters
+    ----------
+    path
+        The file.
+    joints
+        J: each line must hold 3 J numbers.
+
+    Raises
+    ------
+    PredictionError
+        No such file, no text, no rows, a line with another number of columns, something that is no finite number.
+        The message names file, line and expected columns.
+    """
+    rows, lines = _split(path)
+    path, columns = os.fspath(path), 3 * joints
+    named = len(rows[0]) == columns + 1
+    expected = f"{columns} numbers, u v d (or x y z) of {joints} joints"
+    for row, line in zip(rows, lines, strict=True):
+        if len(row) != columns + named:
+            extra = ", and a name before them as in the first line" if named else ""
+            raise PredictionError(
+                f"{path}, line {line}: {len(row)} columns, expected {expected}{extra}; "
+                "is it of another data set, or torn?"
+            )
+    names = tuple(row[0].decode("utf-8", "replace") for row in rows) if named else ()
+    values = _numbers([row[named:] for row in rows], lines, path, expected)
+    return Table(path, values.reshape(len(rows), joints, 3), names, np.asarray(lines, np.int64))
+
+
+def write_table(
+    path: str | os.PathLike[str], values: ArrayLike, *, names: Sequence[str] = (), decimals: int = 3
+) -> None:
+    """Write joints in the field's format, at once or not at all.
+
+    Parameters
+    ----------
+    path
+        The file; one that exists is replaced.
+    values : (N, J, 3)
+        u, v, d or x, y, z, all finite.
+    names
+        Written before the numbers, where given; N of them, without white space.
+    decimals
+        Digits after the point; the field writes 3.
+
+    Raises
+    ------
+    PredictionError
+        Values that are not finite, naming the row; a file that cannot be written.
+    UsageError
+        Another shape, or names that do not fit.
+    """
+    array = np.asarray(values, np.float64)
+    if array.ndim != 3 or array.shape[2] != 3:
+        raise UsageError(f"joints have shape (N, J, 3), got {array.shape}")
+    if names and (len(names) != len(array) or any(len(n.split()) != 1 for n in names)):
+        raise UsageError(f"{len(array)} rows need as many names, each without white space, got {len(names)}")
+    flat = array.reshape(len(array), -1)
+    bad = np.flatnonzero(~np.isfinite(flat).all(axis=1))
+    if len(bad):
+        raise PredictionError(f"{os.fspath(path)}: row {bad[0]} (from 0) is not finite; nothing was written")
+    pattern = " ".join([f"%.{decimals}f"] * flat.shape[1])
+    text = [pattern % tuple(row) for row in flat]
+    if names:
+        text = [f"{name} {row}" for name, row in zip(names, text, strict=True)]
+    _replace(Path(path), "".join(f"{line}\n" for line in text))
+
+
+def _replace(path: Path, text: str) -> None:
+    temporary = ""
+    try:
+        with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=f".{path.name}.", delete=False) as f:
+            temporary = f.name
+            f.write(text)
+        # A temporary file is private; the result gets what the user's mask gives.
+        mask = os.umask(0)
+        os.umask(mask)
+        os.chmod(temporary, 0o666 & ~mask)
+        os.replace(temporary, path)
+    except OSError as error:
+        with suppress(OSError):
+            os.unlink(temporary)
+        raise PredictionError(f"{path}: cannot be written: {error.strerror or error}") from None
+
+
+def read_angles(path: str | os.PathLike[str], rows: int) -> NDArray[np.float64]:
+    """Viewpoints: (N, 2) float64, yaw and pitch in degrees, one frame a line.
+
+    Raises
+    ------
+    PredictionError
+        As `read_table`; or another number of rows than `rows`.
+    """
+    found, lines = _split(path)
+    path = os.fspath(path)
+    for row, line in zip(found, lines, strict=True):
+        if len(row) != 2:
+            raise PredictionError(f"{path}, line {line}: {len(row)} columns, expected 2: yaw and pitch, degrees")
+    _check_count(path, len(found), rows)
+    return _numbers(found, lines, path, "2 numbers: yaw and pitch, degrees")
+
+
+def read_groups(path: str | os.PathLike[str], rows: int) -> dict[str, NDArray[np.bool_]]:
+    """Which frames belong together: one label a line, such as a subject's name.
+
+    Returns
+    -------
+    dict
+        Label -> (N,) bool, in the order of their first frames.
+
+    Raises
+    ------
+    PredictionError
+        No such file, no text, or another number of lines than `rows`.
+    """
+    found, _ = _split(path)
+    _check_count(os.fspath(path), len(found), rows)
+    labels = np.asarray([b" ".join(row).decode("utf-8", "replace") for row in found])
+    return {str(label): labels == label for label in dict.fromkeys(labels.tolist())}
+
+
+def _check_count(path: str, found: int, expected: int) -> None:
+    if found != expected:
+        raise PredictionError(f"{path}: {found:,} rows, but {expected:,} frames are evaluated")
+
+
+def _split(path: str | os.PathLike[str]) -> tuple[list[list[bytes]], list[int]]:
+    """Words of each line that has any, and the lines' numbers."""
+    name = os.fspath(path)
+    try:
+        if os.path.getsize(name) > _LARGEST:
+            raise PredictionError(f"{name}: {os.path.getsize(name) / 2**30:.1f} GiB is no file of joints")
+        data = Path(name).read_bytes()
+    except (OSError, ValueError) as error:
+        raise PredictionError(f"{name}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
+    if b"\0" in data:
+        raise PredictionError(f"{name}: is no text (it holds a zero byte); expected lines of numbers in UTF-8")
+    # A stray carriage return ends no line: `\r\r\n` is one end.
+    data = data.removeprefix(b"\xef\xbb\xbf")
+    words = [line.split() for line in data.split(b"\n" if b"\n" in data else b"\r")]
+    kept = [k for k, row in enumerate(words) if row]
+    if not kept:
+        raise PredictionError(f"{name}: holds no rows; expected one line of numbers a frame")
+    return [words[k] for k in kept], [k + 1 for k in kept]
+
+
+def _numbers(rows: list[list[bytes]], lines: Sequence[int], path: str, expected: str) -> NDArray[np.float64]:
+    try:
+        values = np.array(rows).astype(np.float64)
+        if np.isfinite(values).all():
+            return values
+    except ValueError:
+        pass
+    # Something is wrong: find the first that is.
+    for row, line in zip(rows, lines, strict=True):
+        for column, word in enumerate(row, 1):
+            try:
+                value = float(word)
+            except ValueError:
+                value = np.nan
+            if not np.isfinite(value):
+                shown = ascii(word[:20].decode("utf-8", "replace"))
+                raise PredictionError(
+                    f"{path}, line {line}, number {column}: {shown} is not a finite number; expected {expected}"
+                )
+    raise PredictionError(f"{path}: holds something that is not a finite number; expected {expected}")

@@ -1,0 +1,125 @@
+"""Errors and what is made of them. N frames, J joints."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from gmaps.errors import UsageError, unknown_name
+
+#: Where the field draws its success curves, mm.
+THRESHOLDS_MM: NDArray[np.int64] = np.arange(85)
+Over = Literal["max", "mean", "joint"]
+
+
+def joint_errors(predicted: ArrayLike, true: ArrayLike) -> NDArray[np.float64]:
+    """Euclidean distances.
+
+    Parameters
+    ----------
+    predicted, true : (N, J, 3)
+        mm, the same axes. Nothing is aligned, centred or left out.
+
+    Returns
+    -------
+    (N, J) float64
+        mm.
+
+    Raises
+    ------
+    UsageError
+        Shapes that differ, or are not (N, J, 3).
+    """
+    a, b = np.asarray(predicted, np.float64), np.asarray(true, np.float64)
+    if a.shape != b.shape or a.ndim != 3 or a.shape[2] != 3 or not a.size:
+        raise UsageError(f"joints have shape (N, J, 3), predicted and true alike; got {a.shape} and {b.shape}")
+    return np.linalg.norm(a - b, axis=2)
+
+
+def success_rate(errors: ArrayLike, thresholds: ArrayLike = THRESHOLDS_MM, over: Over = "max") -> NDArray[np.float64]:
+    """Share of frames, or of joints, whose error is at most a threshold.
+
+    Parameters
+    ----------
+    errors : (N, J)
+        mm.
+    thresholds : (T,)
+        mm.
+    over
+        What of a frame must be below: its worst joint ("max"), its mean ("mean"); or each joint for itself ("joint").
+
+    Returns
+    -------
+    (T,) float64
+        0 to 1.
+    """
+    e = np.asarray(errors, np.float64)
+    if e.ndim != 2 or not e.size:
+        raise UsageError(f"errors have shape (N, J), got {e.shape}")
+    if over not in ("max", "mean", "joint"):
+        raise unknown_name("success rate", over, ("max", "mean", "joint"))
+    of = e.max(axis=1) if over == "max" else e.mean(axis=1) if over == "mean" else e.ravel()
+    return np.searchsorted(np.sort(of), np.asarray(thresholds, np.float64), side="right") / len(of)
+
+
+def area_under(rates: ArrayLike, thresholds: ArrayLike = THRESHOLDS_MM) -> float:
+    """Area under a success curve by the trapezoid rule, divided by that of a perfect one: 0 to 1.
+
+    Parameters
+    ----------
+    rates : (T,)
+        As `success_rate` gives them.
+    thresholds : (T,)
+        Increasing.
+    """
+    x, y = np.asarray(thresholds, np.float64), np.asarray(rates, np.float64)
+    if x.shape != y.shape or x.ndim != 1 or len(x) < 2 or not (np.diff(x) > 0).all():
+        raise UsageError(f"an area needs rates at two or more increasing thresholds, got {y.shape} at {x.shape}")
+    return float((np.diff(x) * (y[1:] + y[:-1]) / 2).sum() / (x[-1] - x[0]))
+
+
+def pck_2d(
+    predicted: ArrayLike,
+    true: ArrayLike,
+    thresholds: ArrayLike = (0.05, 0.1, 0.15, 0.2),
+    *,
+    size: ArrayLike | None = None,
+    visible: ArrayLike | None = None,
+) -> NDArray[np.float64]:
+    """Percentage of correct keypoints in the image, as a share: those within a threshold of the truth.
+
+    Parameters
+    ----------
+    predicted, true : (N, J, 2)
+        Pixels.
+    thresholds : (T,)
+        In units of the hand's size.
+    size : (N,), optional
+        Pixels; by default the longer side of the box around each frame's true, visible joints (as NSRM does).
+    visible : (N, J) bool, optional
+        Joints that count; all by default.
+
+    Returns
+    -------
+    (T,) float64
+        0 to 1. A distance equal to the threshold is correct.
+    """
+    a, b = np.asarray(predicted, np.float64), np.asarray(true, np.float64)
+    if a.shape != b.shape or a.ndim != 3 or a.shape[2] != 2:
+        raise UsageError(f"keypoints have shape (N, J, 2), predicted and true alike; got {a.shape} and {b.shape}")
+    seen = np.ones(a.shape[:2], bool) if visible is None else np.asarray(visible, bool)
+    if seen.shape != a.shape[:2] or not seen.any():
+        raise UsageError(f"visible has shape {a.shape[:2]} and marks at least one joint, got {seen.shape}")
+    if size is None:
+        low = np.where(seen[..., None], b, np.inf).min(axis=1)
+        high = np.where(seen[..., None], b, -np.inf).max(axis=1)
+        of = np.where(seen.any(axis=1), (high - low).max(axis=1), 1.0)
+    else:
+        of = np.broadcast_to(np.asarray(size, np.float64), len(a))
+    if not (of[seen.any(axis=1)] > 0).all():
+        row = int(np.flatnonzero(~(of > 0) & seen.any(axis=1))[0])
+        raise UsageError(f"frame {row}: a hand's size must be positive (px), got {of[row]:g}; give size=")
+    distance = (np.linalg.norm(a - b, axis=2) / of[:, None])[seen]
+    return np.searchsorted(np.sort(distance), np.asarray(thresholds, np.float64), side="right") / len(distance)

@@ -1,0 +1,210 @@
+"""One prediction, judged."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from gmaps.errors import UsageError
+from gmaps.evaluation.files import read_table
+from gmaps.evaluation.groundtruth import GroundTruth
+from gmaps.evaluation.metrics import THRESHOLDS_MM, Over, area_under, joint_errors, pck_2d, success_rate
+from gmaps.evaluation.protocols import Protocol
+from gmaps.evaluation.viewpoint import palm_angles, viewpoint_curves
+
+#: Rates that papers put into tables, mm.
+TABLE_MM = (10, 20, 30, 40)
+#: Thresholds of the 2D rate, in units of the hand's box.
+PCK_AT = (0.05, 0.1, 0.2)
+#: No network is this bad, mm: another kind of coordinates, or another order of joints.
+_SUSPICIOUS_MM = 150.0
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Errors of one prediction, and what the field makes of them.
+
+    Parameters
+    ----------
+    name
+        What it is called in tables and legends.
+    protocol
+        Of which data set.
+    errors : (N, J) float64
+        mm, joints in the order of the file.
+    groups
+        Part of the test set -> (N,) bool.
+    angles : (N, 2) float64, optional
+        Yaw and pitch, degrees, where viewpoint curves are wanted.
+    derived_angles
+        Whether the angles come from the joints, by `palm_angles`.
+    pck : (3,) float64, optional
+        Share of joints within 0.05, 0.1 and 0.2 of the hand's box in the image.
+    """
+
+    name: str
+    protocol: Protocol
+    errors: NDArray[np.float64]
+    groups: dict[str, NDArray[np.bool_]] = field(default_factory=dict)
+    angles: NDArray[np.float64] | None = None
+    derived_angles: bool = False
+    pck: NDArray[np.float64] | None = None
+
+    @property
+    def mean_error(self) -> float:
+        """Mean over all frames and joints, mm."""
+        return float(self.errors.mean())
+
+    @property
+    def joint_means(self) -> dict[str, float]:
+        """Mean error of each joint, mm, named and in order as the field prints them."""
+        means = self.errors.mean(axis=0)
+        return {self.protocol.joints[j]: float(means[j]) for j in self.protocol.printed}
+
+    @property
+    def group_means(self) -> dict[str, float]:
+        """Mean error of each part, mm. MSRA's nine folds: the mean over all is pooled over frames, not over folds."""
+        return {name: float(self.errors[rows].mean()) for name, rows in self.groups.items()}
+
+    def success(self, over: Over = "max", thresholds: ArrayLike = THRESHOLDS_MM) -> NDArray[np.float64]:
+        """See `success_rate`."""
+        return success_rate(self.errors, thresholds, over)
+
+    def area(self, over: Over = "max") -> float:
+        """Area under the success curve from 0 to 84 mm, 0 to 1."""
+        return area_under(self.success(over))
+
+    @property
+    def warning(self) -> str:
+        """Empty, or why the numbers may mean nothing."""
+        if np.median(self.errors) <= _SUSPICIOUS_MM:
+            return ""
+        return (
+            f"{self.name}: the median error is {np.median(self.errors):.0f} mm, more than a hand is wide: are its "
+            f"columns {self.protocol.coordinates}, and its joints in the order of {self.protocol.name}?"
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON values; rates are shares from 0 to 1."""
+        found: dict[str, Any] = {
+            "name": self.name,
+            "dataset": self.protocol.name,
+            "frames": len(self.errors),
+            "joints": self.errors.shape[1],
+            "mean_error_mm": self.mean_error,
+            "median_error_mm": float(np.median(self.errors)),
+            "joint_errors_mm": self.joint_means,
+            "parts_mm": self.group_means,
+            "auc": {over: self.area(over) for over in _OVER},
+            "thresholds_mm": THRESHOLDS_MM.tolist(),
+            "success_rate": {over: self.success(over).tolist() for over in _OVER},
+        }
+        if self.pck is not None:
+            found["pck_2d"] = dict(zip(map(str, PCK_AT), self.pck.tolist(), strict=True))
+        if self.angles is not None:
+            found["viewpoint"] = {"derived": self.derived_angles}
+            for name, (middle, mean, count) in viewpoint_curves(self.errors, self.angles).items():
+                found["viewpoint"][name] = {
+                    "degrees": middle.tolist(),
+                    "mean_error_mm": [None if np.isnan(m) else float(m) for m in mean],
+                    "frames": count.tolist(),
+                }
+        if self.warning:
+            found["warning"] = self.warning
+        return found
+
+
+_OVER: tuple[Over, ...] = ("max", "mean", "joint")
+
+
+def evaluate_joints(
+    predicted: ArrayLike,
+    true: ArrayLike,
+    protocol: Protocol,
+    *,
+    name: str = "prediction",
+    groups: dict[str, NDArray[np.bool_]] | None = None,
+    angles: ArrayLike | None = None,
+) -> Evaluation:
+    """Judge joints in mm.
+
+    Parameters
+    ----------
+    predicted, true : (N, J, 3)
+        mm, camera axes; J the protocol's evaluated joints, or its full skeleton.
+    protocol
+        Of the data set.
+    name
+        What it is called.
+    groups
+        Parts of the frames; by default the protocol's, where N is the whole test set.
+    angles : (N, 2), optional
+        Yaw and pitch, degrees; by default from the true joints, where the protocol draws viewpoint curves.
+
+    Raises
+    ------
+    UsageError
+        Shapes that do not fit, or values that are not finite.
+    """
+    a = protocol.select(np.asarray(predicted, np.float64))
+    b = protocol.select(np.asarray(true, np.float64))
+    errors = joint_errors(a, b)
+    if not np.isfinite(errors).all():
+        row = int(np.flatnonzero(~np.isfinite(errors).all(axis=1))[0])
+        raise UsageError(f"{name}: joints of frame {row} (from 0) are not finite")
+    groups = protocol.groups(len(errors)) if groups is None else groups
+    derived = angles is None and protocol.palm is not None
+    if derived and protocol.palm is not None:
+        angles = palm_angles(b, *protocol.palm)
+    found = None if angles is None else np.asarray(angles, np.float64)
+    return Evaluation(name, protocol, errors, groups, found, derived, _pck(a, b, protocol))
+
+
+def _pck(a: NDArray[np.float64], b: NDArray[np.float64], protocol: Protocol) -> NDArray[np.float64] | None:
+    """The rate in the image, where there is one: all joints before the camera, no true hand a single point."""
+    if not ((a[..., 2] > 0).all() and (b[..., 2] > 0).all()):
+        return None
+    px = [protocol.camera.project(p)[..., :2] for p in (a, b)]
+    size = np.ptp(px[1], axis=1).max(axis=1)
+    return pck_2d(px[0], px[1], PCK_AT, size=size) if (size > 0).all() else None
+
+
+def evaluate_file(
+    path: str | os.PathLike[str],
+    truth: GroundTruth,
+    protocol: Protocol,
+    *,
+    coordinates: str | None = None,
+    groups: dict[str, NDArray[np.bool_]] | None = None,
+    angles: NDArray[np.float64] | None = None,
+) -> Evaluation:
+    """Judge a file in the field's format.
+
+    Parameters
+    ----------
+    path
+        The prediction; its stem is its name.
+    truth
+        See `read_groundtruth`.
+    protocol
+        Of the data set.
+    coordinates
+        What the file holds; by default as usual for the data set.
+    groups, angles
+        As `evaluate_joints` takes them, for the truth's valid frames.
+
+    Raises
+    ------
+    PredictionError
+        A file that cannot be read, or does not fit the truth; the message names file, line and cure.
+    """
+    table = read_table(path, len(protocol.joints))
+    xyz = protocol.to_xyz(truth.match(table, protocol), coordinates)
+    if groups is None and len(truth.valid) == protocol.frames:
+        groups = {name: rows[truth.valid] for name, rows in protocol.groups(len(truth.valid)).items()}
+    return evaluate_joints(xyz, truth.xyz[truth.valid], protocol, name=Path(path).stem, groups=groups, angles=angles)
