@@ -19,6 +19,8 @@ CAMERA = Camera(241.42, 241.42, 160.0, 120.0, 320, 240)
 HEADER = struct.Struct("<6I")
 #: Size of a frame of the set of 2014: no header, the whole image.
 WHOLE = 4 * CAMERA.width * CAMERA.height
+#: A joint.txt has more bytes a line than this, even if most of its lines are bad.
+_SHORTEST = 32
 
 
 def parse_depth(data: bytes, name: str) -> NDArray[np.float32]:
@@ -119,6 +121,8 @@ def parse_joints(data: bytes, name: str) -> tuple[NDArray[np.float32], dict[int,
         raise DatasetError(
             f"{name}: its first line promises {count} frames, {len(lines) - 1} lines follow; restore it"
         )
+    if len(data) < _SHORTEST * count:  # before there is an array for lines that cannot hold what it has room for
+        raise DatasetError(f"{name}: {count} lines in {len(data)} bytes cannot hold 63 numbers each; restore it")
     rows = np.full((count, 63), np.nan)
     faults: dict[int, str] = {}
     for i, line in enumerate(lines[1:]):

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from gmaps.camera import Camera
 from gmaps.datasets import png
 from gmaps.datasets.base import Check, DatasetInfo, Index, Split
+from gmaps.datasets.mat import read_array
 from gmaps.datasets.reader import Reader, check_joints, digest, frame_numbers, read_bytes, some_names
 from gmaps.errors import DatasetError, FrameError, UsageError
 from gmaps.frame import Frame
@@ -35,6 +36,8 @@ SECOND_PERSON = 2440
 _SIZE = (CAMERA.width, CAMERA.height)
 _FRAME_FILE = re.compile(r"depth_1_(\d{7})\.png")
 _LABELS = "joint_data.mat"
+#: Bytes of the largest variable of the full data set, three cameras in float64, and of its header.
+_LARGEST_VARIABLE = 3 * EXPECTED["train"] * 36 * 3 * 8 + 4096
 #: An incompressible PNG of this size is smaller than this.
 _LARGEST_PNG = 2**22
 #: How far apart (mm) joint_uvd and joint_xyz may put a joint.
@@ -122,19 +125,9 @@ def read_labels(path: Path) -> NDArray[np.float32]:
 
 def _read_variable(path: Path, variable: str) -> NDArray[np.float64]:
     """(F, 36, 3): the first camera's part; the other two, and the rest of the file, leave memory at once."""
-    from scipy.io import loadmat  # here, because it takes long to import
-
     if not path.is_file():
         raise DatasetError(f"{path}: no such file; the tree must be {INFO.tree}")
-    try:
-        found = loadmat(path, variable_names=[variable])
-    except Exception as error:  # scipy raises whatever its parser stumbles over
-        raise DatasetError(
-            f"{path}: cannot be read as a MATLAB 5 file ({error}); restore it from the archive"
-        ) from error
-    if variable not in found:
-        raise DatasetError(f"{path}: has no {variable}; restore it from the archive")
-    values = found[variable]
+    values = read_array(path, variable, _LARGEST_VARIABLE)
     if values.ndim != 4 or values.shape[2:] != (36, 3) or 0 in values.shape or values.dtype.kind not in "fiu":
         raise DatasetError(
             f"{path}: {variable} is {values.dtype} {values.shape}, not numbers of shape (cameras, frames, 36, 3)"

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import io
+import re
 import struct
+import tracemalloc
 import zlib
 
 import cv2
 import numpy as np
-from hypothesis import given, settings
+import pytest
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from scipy.io import loadmat, savemat
 
 from gmaps.datasets import hands17, icvl, nyu
 from gmaps.datasets.lines import LONGEST, scan
 from gmaps.datasets.msra_files import HEADER, parse_depth, parse_joints
 from gmaps.errors import GmapsError
+from gmaps.synth.export import write_joint_data
 
 small = st.integers(0, 40)
 word = st.one_of(small, st.integers(300, 330), st.integers(0, 2**32 - 1))
@@ -41,8 +46,18 @@ def attempt(parse, data):
         return parse(data, "f")
     except GmapsError as error:
         message = str(error)
-    assert message.startswith(("f: ", "f, line "))
+    assert re.match(r"f: |f, line |/.*joint_data.mat: ", message)
     return None
+
+
+def memory_of(parse, data):
+    """Bytes that a parser takes at most."""
+    tracemalloc.start()
+    try:
+        attempt(parse, data)
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
 
 
 def depth_or_error(data):
@@ -116,6 +131,74 @@ def test_joint_files(data):
 @given(st.one_of(st.binary(max_size=300), st.binary(max_size=100).map(lambda b: b"1\n" + b)))
 def test_joint_files_of_any_bytes(data):
     joints_or_error(data)
+
+
+def test_many_empty_lines_take_no_memory_for_joints():
+    data = b"100000\n" + b"x\n" * 100_000
+    assert memory_of(parse_joints, data) < 100 * len(data)
+
+
+def test_a_header_of_any_size_takes_no_memory():
+    wild = HEADER.pack(2**31, 2**31, 0, 0, 2**31, 2**31) + bytes(100)
+    assert memory_of(parse_depth, wild) < 2**16
+    huge = struct.pack(">IIBBBBB", 2**30, 2**30, 8, 2, 0, 0, 0)
+    assert memory_of(nyu.parse_depth, b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + huge + bytes(100)) < 2**16
+
+
+# --- NYU's labels ----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def matlab_files(tmp_path_factory):
+    """A small joint_data.mat, as it is and compressed, and a place for what becomes of them."""
+    folder = tmp_path_factory.mktemp("mat")
+    path = folder / "joint_data.mat"
+    write_joint_data(path, np.random.default_rng(0).uniform((-150, -150, 600), (150, 150, 900), (1, 36, 3)))
+    plain = path.read_bytes()
+    savemat(path, {k: v for k, v in loadmat(path).items() if k.startswith("joint_")}, do_compression=True)
+    return path, {"plain": plain, "compressed": path.read_bytes()}
+
+
+def matlab_or_error(path, data):
+    path.write_bytes(data)
+    joints = attempt(lambda data, name: nyu.read_labels(path), data)
+    if joints is not None:
+        assert joints.shape[1:] == (36, 3)
+        assert joints.dtype == np.float32
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.sampled_from(["plain", "compressed"]),
+    st.lists(st.tuples(st.integers(0, 8000), st.integers(0, 255)), min_size=1, max_size=3),
+    st.one_of(st.none(), st.integers(0, 8000)),
+)
+@pytest.mark.filterwarnings("ignore")
+def test_matlab_files_with_changed_bytes(matlab_files, kind, changes, cut):
+    path, good = matlab_files
+    data = bytearray(good[kind])
+    for at, value in changes:
+        data[at % len(data)] = value
+    matlab_or_error(path, bytes(data[:cut]))
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.binary(max_size=300))
+@pytest.mark.filterwarnings("ignore")
+def test_matlab_files_of_any_bytes(matlab_files, data):
+    matlab_or_error(matlab_files[0], data)
+
+
+def test_an_array_larger_than_the_data_set_is_refused_unread(tmp_path):
+    path = tmp_path / "joint_data.mat"
+    savemat(path, {"joint_xyz": np.zeros((3, 72_760, 36, 3))}, do_compression=True)
+    assert path.stat().st_size < 200_000
+    with pytest.raises(GmapsError, match=r"a variable of 188,\d+,\d+ bytes, where none has more than 188,590,240"):
+        nyu.read_labels(path)
+    assert memory_of(lambda data, name: nyu.read_labels(path), b"") < 2**20
+
+
+# --- pictures --------------------------------------------------------------------------------------------------
 
 
 def _png():

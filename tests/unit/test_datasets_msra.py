@@ -12,6 +12,7 @@ import struct
 import numpy as np
 import pytest
 
+from gmaps.center import load_centers
 from gmaps.datasets import check_dataset, load_dataset
 from gmaps.datasets.msra import GESTURES, SUBJECTS, expected_frames
 from gmaps.datasets.msra_files import CAMERA, parse_depth, parse_joints
@@ -256,6 +257,30 @@ def test_frames_known_to_be_mislabelled_are_rejected(msra_tree):
     assert ds.read(120).name == "P0/T/000120_depth.bin"
 
 
+def test_all_frames_that_are_known_to_be_mislabelled(tmp_path):
+    """The list of DeepPrior++, written out once more; each folder also holds what comes before and after."""
+    known = {
+        "P2/TIP": [172, 173, 174], "P2/MP": [173, 174, 175, *range(345, 355), 356, 359, 360], "P3/T": [120, 489],
+        "P8/4": [168],
+    }  # fmt: skip
+    joints = np.full((500, 21, 3), (0, 0, 400.0))
+    for folder, bad in known.items():
+        (tmp_path / folder).mkdir(parents=True)
+        write_joint_txt(tmp_path / folder / "joint.txt", joints)
+        for k in {n + d for n in bad for d in (-1, 0, 1)}:
+            (tmp_path / folder / f"{k:06d}_depth.bin").write_bytes(box_file())
+    ds = load_dataset("msra", tmp_path)
+    rejected = []
+    for i in range(len(ds)):
+        try:
+            ds.read(i)
+        except FrameError as error:
+            folder, _, name = str(error).split(":")[0].rpartition("/")
+            rejected.append((folder, int(name[:6])))
+    assert sorted(rejected) == sorted((folder, n) for folder, bad in known.items() for n in bad)
+    assert len(rejected) == 22
+
+
 def test_frames_of_2014_are_not_those_known_to_be_mislabelled(msra_tree):
     root = msra_tree({"P3": {"T": 122}}, header=False)
     assert load_dataset("msra", root).read(120).name == "P3/T/000120_depth.bin"
@@ -292,6 +317,37 @@ def test_check_names_every_fault(msra_tree):
     assert checks["P1"].expected == 8492
     assert not checks["P1"].ok
     assert (checks["frames"].found, checks["frames"].expected) == (8, 76_375)
+
+
+def test_check_tells_the_other_release_by_its_counts(msra_tree, monkeypatch):
+    from gmaps.datasets import msra
+
+    root = msra_tree({s: {"1": 1 if s == "P4" else 2} for s in SUBJECTS})
+    monkeypatch.setattr(msra, "_OTHER_RELEASE", {"P1": 2, "P8": 2})
+    assert check_dataset("msra", root)[-1].problem.startswith("the release of 17 frames: centre files and results of")
+    monkeypatch.setattr(msra, "_OTHER_RELEASE", {"P1": 2, "P8": 3})
+    assert "incomplete, or another release" in check_dataset("msra", root)[-1].problem
+
+
+def test_the_other_release_has_76391_frames():
+    from gmaps.datasets.msra import _OTHER_RELEASE
+
+    ours = {s: sum(expected_frames(s, g) for g in GESTURES) for s in SUBJECTS}
+    assert sum((ours | _OTHER_RELEASE).values()) == 76_391
+
+
+def test_labels_of_frames_that_are_not_here_are_counted(msra_tree):
+    root = msra_tree({"P0": {"1": 4}})
+    (root / "P0/1/000002_depth.bin").unlink()
+    problem = {c.what: c.problem for c in check_dataset("msra", root)}["P0/1"]
+    assert "labels of 4 frames, and 3 are here" in problem
+
+
+def test_centres_of_the_other_release_are_refused_with_both_counts(msra_tree, tmp_path):
+    ds = load_dataset("msra", msra_tree({"P0": {"1": 4}}))
+    (tmp_path / "centres.txt").write_text("0 0 350\n" * 5)
+    with pytest.raises(DatasetError, match=r"centres.txt has 5 centres, the data set has 4 frames: .*releases"):
+        load_centers(tmp_path / "centres.txt", CAMERA, len(ds))
 
 
 def test_check_of_a_complete_folder_finds_nothing(msra_tree, monkeypatch):
