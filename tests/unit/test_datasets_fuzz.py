@@ -161,6 +161,7 @@ def matlab_files(tmp_path_factory):
 
 def matlab_or_error(path, data):
     path.write_bytes(data)
+    assert memory_of(lambda data, name: nyu.read_labels(path), data) < 2**20
     joints = attempt(lambda data, name: nyu.read_labels(path), data)
     if joints is not None:
         assert joints.shape[1:] == (36, 3)
