@@ -17,6 +17,7 @@ _COMMANDS = {
     "finalize": "Make a store of the parts of a planned build.",
     "inspect": "Look into a store, or at one sample of it.",
     "verify": "Check a store: every checksum, and a sample of rows computed anew.",
+    "store": "Add map kinds to a finished store, or remove them.",
     "export": "Write a store as HDF5 files in the original HandMap layout.",
     "evaluate": "Judge predicted joints by the field's protocols, in true mm.",
     "doctor": "Versions, cores, memory, caches.",

@@ -21,6 +21,7 @@ def verify(store: str | None, rows: int, root: str | None, center: str | None, s
     """
     import numpy as np
 
+    from gmaps.pipeline.change import unfinished_addition
     from gmaps.pipeline.recompute import recompute_rows
     from gmaps.store import open_store
     from gmaps.store.verify import verify_checksums
@@ -35,7 +36,12 @@ def verify(store: str | None, rows: int, root: str | None, center: str | None, s
     else:
         for line in [*damaged, *different]:
             click.echo(line)
-        if damaged:
+        if damaged and (kinds := " ".join(unfinished_addition(path))):
+            click.echo(
+                f"{path}: an addition of maps was stopped in its last step. Finish it with `gmaps store add {path} "
+                f"{kinds}`, or drop it with `gmaps store remove {path} {kinds}`"
+            )
+        elif damaged:
             click.echo(f"{path}: {len(damaged)} files are damaged; build it again with --overwrite")
         elif different:
             click.echo(

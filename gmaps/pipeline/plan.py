@@ -22,6 +22,7 @@ from gmaps.maps import MapParams, fingerprint, get_map
 from gmaps.pipeline.fingerprint import array_digest, digest, plain
 from gmaps.pipeline.progress import format_bytes, format_seconds
 from gmaps.pipeline.worker import Job
+from gmaps.skeleton import Skeleton
 from gmaps.store.schema import FORMAT, SHARD_SAMPLES, MapArray, make_layout
 
 
@@ -69,6 +70,8 @@ class Plan:
         JSON values from which `planned` makes the arguments of the same build again.
     estimate
         Filled by `probe`.
+    stage
+        Ends the name of the directory in which the work is done.
     """
 
     out: Path
@@ -79,11 +82,12 @@ class Plan:
     workers: int
     recipe: dict[str, Any]
     estimate: Estimate | None = None
+    stage: str = ".partial"
 
     @property
     def partial(self) -> Path:
         """Where the store lies until it is finished."""
-        return self.out.with_name(self.out.name + ".partial")
+        return self.out.with_name(self.out.name + self.stage)
 
     @property
     def processes(self) -> int:
@@ -162,7 +166,7 @@ def make_plan(
     side = dataset.info.half_side if half_side is None else half_side
     named = center in ("joints", "com")
     crop = CropParams(crop_size, projection, float(side), center if named else "file")
-    kinds = [_map_array(m, maps, dataset) for m in maps.maps]
+    kinds = [map_array(m, maps, dataset.skeleton) for m in maps.maps]
     arrays = make_layout(len(dataset.skeleton), crop_size, kinds, dtype, layout)
 
     index = dataset.index()
@@ -206,9 +210,10 @@ def make_plan(
     return Plan(target, job, centers, decides, attributes, cores() if workers is None else workers, plain(recipe))
 
 
-def _map_array(name: str, params: MapParams, dataset: DataSet) -> MapArray:
+def map_array(name: str, params: MapParams, skeleton: Skeleton) -> MapArray:
+    """What the store must know of a kind."""
     kind = get_map(name)
-    shape = kind.shape(params.size, dataset.skeleton)
+    shape = kind.shape(params.size, skeleton)
     return MapArray(name, shape, kind.scaled, kind.value_range, kind.keep_as, kind.smooth)
 
 

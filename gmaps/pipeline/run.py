@@ -151,7 +151,7 @@ def build(
     if dry_run:
         estimate = probe(plan, source)
         return replace(plan, estimate=estimate, workers=clamp_workers(plan, estimate, budget))
-    make = partial(_make, plan, source, scheduler, budget, progress)
+    make = partial(make_missing, plan, source, scheduler, budget, progress)
     if part is not None:
         _check_part(part, overwrite)
         report = finished_report(plan, started, False)
@@ -179,11 +179,11 @@ def _parse_limit(value: str | float) -> Any:
     return lambda frames: share
 
 
-#: `_make` but for the ledger and the wanted shards.
+#: `make_missing` but for the ledger and the wanted shards.
 _Make = Callable[[Ledger, Sequence[int]], int]
 
 
-def _make(
+def make_missing(
     plan: Plan,
     dataset: DataSet,
     scheduler: str | None,
@@ -192,7 +192,13 @@ def _make(
     ledger: Ledger,
     wanted: Sequence[int],
 ) -> int:
-    """Makes the wanted shards that the ledger lacks, and records each; returns how many there were."""
+    """Makes the wanted shards that the ledger lacks, and records each; returns how many there were.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        Its text says how many shards are kept.
+    """
     job = plan.job
     damaged = ledger.drop_damaged()
     todo = [k for k in wanted if k not in ledger.records]

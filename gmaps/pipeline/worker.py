@@ -24,6 +24,7 @@ from gmaps.errors import FrameError, GmapsError
 from gmaps.frame import Crop, Frame
 from gmaps.maps import MapParams, Maps, encode_params
 from gmaps.pipeline.ledger import ShardRecord
+from gmaps.pipeline.stored import STORED, StoredCrops
 from gmaps.store.schema import ArraySpec
 from gmaps.store.writer import ShardWriter
 
@@ -37,7 +38,7 @@ class Job:
     root
         Directory of the unfinished store, absolute.
     dataset
-        The arguments of `load_dataset`, as JSON text.
+        The arguments of `load_dataset`, or the store whose crops are used, as JSON text.
     rows, shard_samples
         N, and rows in a shard.
     layout
@@ -86,8 +87,10 @@ def make_sample(
     FrameError
         When this frame cannot be used.
     """
-    frame = _read(dataset, i)
-    made = crop_dataset_frame(frame, dataset.info.depth_range, crop, center)
+    if isinstance(dataset, StoredCrops):
+        made = dataset.crop(i)
+    else:
+        made = crop_dataset_frame(_read(dataset, i), dataset.info.depth_range, crop, center)
     return made, encode_params(made, maps, dataset.skeleton)
 
 
@@ -198,4 +201,5 @@ def _remade(spec: str) -> DataSet:
     # A worker has one core; libraries that start threads of their own would fight over it.
     if "cv2" in sys.modules:
         sys.modules["cv2"].setNumThreads(1)
-    return load_dataset(**json.loads(spec))
+    arguments = json.loads(spec)
+    return StoredCrops(arguments[STORED]) if STORED in arguments else load_dataset(**arguments)

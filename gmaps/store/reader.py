@@ -45,11 +45,12 @@ class Store:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        self.attributes = _group_attributes(self.path)
+        group = _group(self.path)
+        self.attributes = group["attributes"]
         self._shards: Mapped = {}
         self._arrays = {
             name: MappedArray(self.path, name, meta, self._shards)
-            for name, meta in _array_metadata(self.path, self.attributes).items()
+            for name, meta in _array_metadata(self.path, group).items()
         }
         if "depth" not in self._arrays:
             raise StoreError(f"{self.path}: a group without a depth array is no gmaps store")
@@ -215,7 +216,8 @@ def _read_json(path: Path) -> Any:
         ) from error
 
 
-def _group_attributes(path: Path) -> dict[str, Any]:
+def _group(path: Path) -> dict[str, Any]:
+    """The group's own `zarr.json`."""
     try:
         group = _read_json(path / "zarr.json")
     except (FileNotFoundError, NotADirectoryError):
@@ -235,16 +237,21 @@ def _group_attributes(path: Path) -> dict[str, Any]:
         raise StoreError(
             f"{path} has format {version}; this gmaps reads format {FORMAT}. Build it again, or update gmaps"
         )
-    return attributes
+    return group
 
 
-def _array_metadata(path: Path, attributes: dict[str, Any]) -> dict[str, dict[str, Any]]:
+def _array_metadata(path: Path, group: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """Name -> `zarr.json` of every array, in the order in which people want to see them."""
+    # What the group does not list is being added, or being removed.
+    listed = (group.get("consolidated_metadata") or {}).get("metadata")
     found = {}
     for file in [*path.glob("*/zarr.json"), *path.glob("maps/*/zarr.json")]:
+        name = file.parent.relative_to(path).as_posix()
+        if listed is not None and name not in listed:
+            continue
         meta = _read_json(file)
         if meta.get("node_type") == "array":
-            found[file.parent.relative_to(path).as_posix()] = meta
-    kinds = attributes.get("maps", {}).get("maps", [])
+            found[name] = meta
+    kinds = group["attributes"].get("maps", {}).get("maps", [])
     order = [*ROW_ARRAYS, *(f"maps/{kind}{end}" for kind in kinds for end in ("", "_scale"))]
     return {name: found[name] for name in [*order, *sorted(set(found) - set(order))] if name in found}

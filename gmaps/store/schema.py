@@ -215,7 +215,11 @@ def _map_array(m: MapArray, dtype: str, layout: str) -> ArraySpec:
 
 
 def metadata_files(
-    layout: Sequence[ArraySpec], rows: int, shard_samples: int, attributes: Mapping[str, Any]
+    layout: Sequence[ArraySpec],
+    rows: int,
+    shard_samples: int,
+    attributes: Mapping[str, Any],
+    others: Mapping[str, bytes] | None = None,
 ) -> dict[str, bytes]:
     """The store's `zarr.json` files, as zarr-python writes them.
 
@@ -229,6 +233,8 @@ def metadata_files(
         Rows in a shard.
     attributes
         JSON values of the group.
+    others
+        The `zarr.json` files of arrays that are there already.
 
     Returns
     -------
@@ -237,11 +243,13 @@ def metadata_files(
     """
     import zarr
     from zarr.codecs import BloscCodec
+    from zarr.core.buffer import default_buffer_prototype
     from zarr.storage import MemoryStore
 
     from gmaps.store.zarr_codec import PackedCodec
 
-    files: dict[str, Any] = {}
+    buffer = default_buffer_prototype().buffer
+    files: dict[str, Any] = {path: buffer.from_bytes(content) for path, content in (others or {}).items()}
     # Through JSON, so that tuples and NumPy numbers cannot make two writers disagree.
     memory = MemoryStore(files)
     group = zarr.create_group(memory, attributes=json.loads(json.dumps(dict(attributes))))

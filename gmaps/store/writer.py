@@ -118,12 +118,16 @@ def finish_store(
     for name, content in metadata_files(layout, rows, shard_samples, attributes).items():
         records.append(write_file(root, name, content))
     records.append(write_file(root, REJECTS, json.dumps(list(rejects), indent=1).encode() + b"\n"))
-    files = {r.path: [r.size, f"{r.crc:08x}"] for r in sorted(records)}
-    checksums = json.dumps({"algorithm": "crc32c", "files": files}, indent=0).encode() + b"\n"
-    records.append(write_file(root, CHECKSUMS, checksums))
+    records.append(write_file(root, *checksums_content(records)))
     remove_temporaries(root)
     sync_directories(root)
     return sum(r.size for r in records)
+
+
+def checksums_content(records: Iterable[FileRecord]) -> tuple[str, bytes]:
+    """Name and content of the file that lists all others."""
+    files = {r.path: [r.size, f"{r.crc:08x}"] for r in sorted(records)}
+    return CHECKSUMS, json.dumps({"algorithm": "crc32c", "files": files}, indent=0).encode() + b"\n"
 
 
 def remove_temporaries(root: Path) -> None:

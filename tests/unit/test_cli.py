@@ -28,7 +28,8 @@ def store(tmp_path_factory):
 
 def test_help_of_everything_is_short_and_complete():
     for command in ([], ["datasets"], ["maps"], ["build"], ["inspect"], ["inspect", "store"], ["inspect", "sample"],
-                    ["verify"], ["export"], ["doctor"]):  # fmt: skip
+                    ["verify"], ["export"], ["store"], ["store", "add"],
+                    ["store", "remove"], ["doctor"]):  # fmt: skip
         result = run(*command, "--help")
         assert result.exit_code == 0
         assert "Usage: " in result.output
