@@ -213,8 +213,9 @@ def _plan(source: StoredCrops, maps: Sequence[str], workers: int) -> Plan:
             f"{store.path} was built by a gmaps that makes other values ({'; '.join(changed)}): build it again"
         )
     arrays = [map_array(kind, params, source.skeleton) for kind in params.maps]
-    dtype = store.attributes["maps"]["dtype"]
-    layout = [a for a in make_layout(len(source.skeleton), crop.size, arrays, dtype) if a.name.startswith("maps/")]
+    dtype, how = store.attributes["maps"]["dtype"], store.attributes["maps"].get("layout", "plain")
+    whole = make_layout(len(source.skeleton), crop.size, arrays, dtype, how)
+    layout = [a for a in whole if a.name.startswith("maps/")]
     attributes = _attributes(store, [*present, *params.maps])
     root = Path(store.path)
     stage = root.with_name(root.name + ADDING)

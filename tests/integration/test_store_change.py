@@ -52,7 +52,9 @@ def store(tmp_path, built):
     return shutil.copytree(built("heatmap"), tmp_path / "s.zarr")
 
 
-@pytest.mark.parametrize("options", [{}, {"dtype": "uint8"}, {"profile": "handmap", "projection": "perspective"}])
+@pytest.mark.parametrize(
+    "options", [{}, {"dtype": "uint8"}, {"layout": "plain"}, {"profile": "handmap", "projection": "perspective"}]
+)
 def test_a_store_with_added_kinds_is_the_one_built_with_them(tmp_path, built, options):
     path = shutil.copytree(built("heatmap", **options), tmp_path / "s.zarr")
     report = add_maps(path, ["geodesic", "euclidean"], workers=0, progress=False)
