@@ -12,7 +12,7 @@ from gmaps.errors import DiskFullError, FrameError, UsageError
 from gmaps.pipeline.plan import Estimate, Plan, free_bytes
 from gmaps.pipeline.progress import format_bytes
 from gmaps.pipeline.worker import job_sample, sample_row
-from gmaps.store.codec import compress, encode_item
+from gmaps.store.codec import encode_chunk
 
 #: Frames that are made to estimate bytes and time.
 PROBE = 32
@@ -36,7 +36,7 @@ def probe(plan: Plan, dataset: DataSet) -> Estimate:
             row = sample_row(*job_sample(dataset, job, int(i), center))
         except FrameError:
             continue
-        length = plain + sum(len(compress(encode_item(a, row[a.name]))) + 16 for a in job.layout if a.sharded)
+        length = plain + sum(len(encode_chunk(a, row[a.name])) + 16 for a in job.layout if a.sharded)
         if number == 0:
             continue  # the first one may compile
         seconds += time.perf_counter() - start
