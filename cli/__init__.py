@@ -20,6 +20,8 @@ _COMMANDS = {
     "store": "Add map kinds to a finished store, or remove them.",
     "export": "Write a store as HDF5 files in the original HandMap layout.",
     "evaluate": "Judge predicted joints by the field's protocols, in true mm.",
+    "train": "Train a HandMap from a store.",
+    "predict": "Predict joints with a trained network, of a store or of one depth image.",
     "doctor": "Versions, cores, memory, caches.",
 }
 

@@ -1,7 +1,7 @@
 """The embedded data set: a made-up hand, posed, given flesh and rendered when it is asked for.
 
-Frame n is a function of (seed, n) alone, whatever the number of frames. Ten people take turns, and the last of
-them is the test split, so that no hand of the tests is trained on.
+Frame n is a function of (seed, people, n) alone, whatever the number of frames. Ten people take turns, or as many as
+asked for, and every tenth of them is in the test split, so that no hand of the tests is trained on.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ from gmaps.synth.sensor import SENSORS, get_sensor
 from gmaps.synth.skin import hand_mesh
 
 CAMERA = Camera(241.42, 241.42, 160.0, 120.0, 320, 240)
-SUBJECTS = tuple(f"S{k}" for k in range(10))
+#: People who take turns unless more are asked for; one in ten is tested on.
+PEOPLE = 10
 #: Goes into fingerprints; raise it whenever `read` starts to return other values.
 RELEASE = 3
 #: Hands are 250 to 550 mm away.
@@ -41,12 +42,14 @@ INFO = DatasetInfo(
     half_side=120.0,
     depth_range=(100.0, 700.0),
     notes=f"A hand of skin and bones, one closed mesh, in {len(FAMILIES)} families of poses, 250 to 550 mm from a "
-    "320 x 240 camera with sensor noise and missing pixels. Ten people, S0 to S9; S9 is the test split. Good for "
-    "trying things out, for tests and for pretraining. `gmaps synth` writes such hands as files.",
+    "320 x 240 camera with sensor noise and missing pixels. Ten people, S0 to S9, or more; every tenth, S9 first, is "
+    "the test split. Good for trying things out, for tests and for pretraining. `gmaps synth` writes such hands as "
+    "files.",
     needs_root=False,
     options={
         "frames": "how many in all (default 10000)",
         "seed": "which ones: 0 (default) to 2**32 - 1",
+        "people": "how many take turns (default 10): more make a network know more hands",
         "sensor": f"the camera's faults: {', '.join(SENSORS)} (default tof)",
     },
 )
@@ -59,21 +62,19 @@ class Synthetic(Reader):
     skeleton = get_skeleton("msra21")
     camera = CAMERA
 
-    def __init__(self, split: Split, frames: int, seed: int, sensor: str) -> None:
-        super().__init__(None, split, {"frames": frames, "seed": seed, "sensor": sensor})
-        self.frames, self.seed, self.sensor = frames, seed, get_sensor(sensor)
+    def __init__(self, split: Split, frames: int, seed: int, sensor: str, people: int = PEOPLE) -> None:
+        super().__init__(None, split, {"frames": frames, "seed": seed, "sensor": sensor, "people": people})
+        self.frames, self.seed, self.sensor, self.people = frames, seed, get_sensor(sensor), people
 
     def _make_index(self) -> Index:
         frame = np.arange(self.frames, dtype=np.int64)
-        test = frame % len(SUBJECTS) == len(SUBJECTS) - 1
+        test = frame % self.people % 10 == 9
         frame = {"all": frame, "test": frame[test], "train": frame[~test]}[self.split]
         if not len(frame):
-            raise UsageError(
-                f"{self.frames} synthetic frames hold none to test: every {len(SUBJECTS)}th is; ask for more frames"
-            )
-        subject = (frame % len(SUBJECTS)).astype(np.int16)
-        sequence = (frame // len(SUBJECTS) % len(FAMILIES)).astype(np.int16)
-        return Index(frame, subject, sequence, SUBJECTS, FAMILIES)
+            raise UsageError(f"{self.frames} synthetic frames hold none to test: every 10th is; ask for more frames")
+        subject = (frame % self.people).astype(np.int16)
+        sequence = (frame // self.people % len(FAMILIES)).astype(np.int16)
+        return Index(frame, subject, sequence, tuple(f"S{k}" for k in range(self.people)), FAMILIES)
 
     def read(self, i: int) -> Frame:
         """Frame at position i; see `DataSet.read`."""
@@ -89,8 +90,8 @@ class Synthetic(Reader):
     def scene(self, i: int) -> Scene:
         """The hand of the frame at position i: its shape, its angles, its bones in camera axes."""
         number = int(self._index.frame[self.position(i)])
-        family = FAMILIES[number // len(SUBJECTS) % len(FAMILIES)]
-        return make_scene(self.seed, number, number % len(SUBJECTS), family, STAGE)
+        family = FAMILIES[number // self.people % len(FAMILIES)]
+        return make_scene(self.seed, number, number % self.people, family, STAGE)
 
     def mesh(self, i: int) -> tuple[NDArray[np.float64], NDArray[np.int32]]:
         """The hand of the frame at position i as a closed surface.
@@ -130,9 +131,11 @@ def load(
     frames: int | str = 10_000,
     seed: int | str = 0,
     sensor: str = "tof",
+    people: int | str = PEOPLE,
 ) -> Synthetic:
     """A reader; called by `gmaps.load_dataset`."""
-    return Synthetic(split, _whole("frames", frames, 1, 10**7), _whole("seed", seed, 0, 2**32 - 1), str(sensor))
+    count, first = _whole("frames", frames, 1, 10**7), _whole("seed", seed, 0, 2**32 - 1)
+    return Synthetic(split, count, first, str(sensor), _whole("people", people, 10, 30_000))
 
 
 def check(root: None = None) -> list[Check]:

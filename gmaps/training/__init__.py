@@ -10,5 +10,7 @@ except ImportError:
     raise MissingExtraError("torch", "train", "gmaps.training") from None
 
 from gmaps.training.dataset import GuidanceDataset
+from gmaps.training.model import MODELS, HandMap, ModelParams, model_params
+from gmaps.training.supervision import GuidanceSupervision, guide
 
-__all__ = ["GuidanceDataset"]
+__all__ = ["MODELS", "GuidanceDataset", "GuidanceSupervision", "HandMap", "ModelParams", "guide", "model_params"]

@@ -27,7 +27,7 @@ class GuidanceDataset(Dataset[Item]):
     store
         A store, or its path.
     maps
-        Kinds to give; all in the store by default.
+        Kinds to give; all in the store by default, none for ().
     on_the_fly
         Compute the maps from the stored crop, by the function that a build uses, instead of reading them: bit-equal
         to a store of float32, and any kind can be had.
@@ -82,7 +82,9 @@ class GuidanceDataset(Dataset[Item]):
                 f"{self.store.path} does not hold {', '.join(missing)}, only {', '.join(self.store.maps)}: "
                 "build it with these maps, or use on_the_fly=True"
             )
-        self.params = replace(MapParams.from_dict(self.store.attributes["maps"]), maps=self.maps)
+        self.params = MapParams.from_dict(self.store.attributes["maps"])
+        if self.maps:
+            self.params = replace(self.params, maps=self.maps)
         self.rows = np.arange(len(self.store))
         if valid_only:
             self.rows = self.rows[np.asarray(self.store.column("valid"), bool)]

@@ -17,7 +17,14 @@ def test_defaults():
     assert len(ds) == len(index) == 10_000
     assert index.subjects == tuple(f"S{k}" for k in range(10))
     assert index.sequences == FAMILIES
-    assert ds.spec() == {"name": "synthetic", "split": "all", "frames": 10_000, "seed": 0, "sensor": "tof"}
+    assert ds.spec() == {
+        "name": "synthetic",
+        "split": "all",
+        "frames": 10_000,
+        "seed": 0,
+        "sensor": "tof",
+        "people": 10,
+    }
     frame = ds.read(9_999)
     assert (frame.index, frame.subject, frame.name) == (9_999, 9, "synthetic frame 9999")
     assert frame.depth.dtype == frame.joints.dtype == np.float32
@@ -154,3 +161,16 @@ def test_check_renders_a_frame():
     (check,) = check_dataset("synthetic")
     assert check.ok
     assert int(str(check.found).split()[0]) > 400
+
+
+def test_more_people_take_turns_and_every_tenth_is_tested_on():
+    parts = {s: load_dataset("synthetic", split=s, frames=400, people=40).index() for s in ("train", "test", "all")}
+    assert len(parts["all"].subjects) == 40
+    assert set(parts["all"].subject) == set(range(40))
+    assert set(parts["test"].subject) == {9, 19, 29, 39}
+    assert set(parts["train"].subject) == set(range(40)) - {9, 19, 29, 39}
+    many, few = load_dataset("synthetic", frames=400, people=40), load_dataset("synthetic", frames=400)
+    assert (many.read(3).joints == few.read(3).joints).all()
+    assert many.read(23).subject == 23
+    with pytest.raises(UsageError, match="people"):
+        load_dataset("synthetic", people=5)

@@ -1,0 +1,126 @@
+"""`gmaps train`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from ._common import json_option, print_json
+
+
+class _Widths(click.ParamType):
+    name = "widths"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, ...]:
+        try:
+            return tuple(int(v) for v in str(value).split(","))
+        except ValueError:
+            self.fail(f"{value!r} is not a list of numbers such as 16,32", param, ctx)
+
+
+_NETWORK = (
+    click.option("--size", type=int, metavar="S", help="Rows and columns that the network reads."),
+    click.option("--stem", type=_Widths(), metavar="C,C", help="Channels of the layers that halve S."),
+    click.option("--width", type=int, metavar="C", help="Channels that are guided."),
+    click.option("--repeats", type=int, metavar="R", help="Stages of guidance."),
+    click.option("--branch", type=click.Choice(["residual", "hourglass"]), help="What each stage begins with."),
+    click.option("--head", type=_Widths(), metavar="C,C,C", help="Channels of the layers behind guidance."),
+    click.option("--hidden", type=int, metavar="N", help="Width of the layer before the last."),
+    click.option("--dropout", type=float, help="Share of it left out in training."),
+)
+_TRAINING = (
+    click.option("--epochs", type=int, default=10, show_default=True, help="Times through the data."),
+    click.option("--minutes", type=float, metavar="M", help="Stop after so much time in training."),
+    click.option("--batch", type=int, default=64, show_default=True, help="Samples a step, of each process."),
+    click.option("--lr", type=float, default=1e-3, show_default=True, help="Learning rate."),
+    click.option(
+        "--schedule", type=click.Choice(["original", "cosine"]), default="original", show_default=True,
+        help="original: x 0.94 every million samples. cosine: up, then down to 0 over epochs or minutes.",
+    ),
+    click.option("--weight-decay", type=float, default=0.01, show_default=True, help="Of AdamW."),
+    click.option("--clip", type=float, default=1.0, show_default=True, help="Largest norm of the gradient; 0: none."),
+    click.option("--patience", type=int, default=5, show_default=True,
+                 help="Stop after so many epochs without a better validation, or at 1.1 times the best; 0: never."),
+    click.option("--validation", default="0.1", show_default=True, metavar="0.1|subjects:0.1|S9,...",
+                 help="Validate on a share of the frames, on a share of the people, or on these people; 0: not."),
+    click.option("--seed", type=int, default=0, show_default=True, help="Decides weights, order and dropout."),
+    click.option("--workers", type=int, default=1, show_default=True, help="Processes that read; 0: this one."),
+    click.option("--precision", type=click.Choice(["auto", "float32", "bf16", "fp16"]), default="auto",
+                 show_default=True, help="auto: bf16 where the device has it."),
+    click.option("--compile", is_flag=True, help="Use torch.compile."),
+    click.option("--on-the-fly", is_flag=True, help="Compute the maps while training; the store need not hold them."),
+)  # fmt: skip
+_LOSS = (
+    click.option("--map-weight", type=float, default=1.0, show_default=True, help="Of the map loss; 0 turns it off."),
+    click.option("--pose-weight", type=float, default=1.0, show_default=True, help="Of the pose loss."),
+    click.option("--pose-loss", "pose", type=click.Choice(["l1", "smooth_l1", "l2"]), default="l1",
+                 show_default=True, help="Of residuals in half sides of the cube."),
+)  # fmt: skip
+
+
+def _options(group: tuple[Callable[..., Any], ...]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    def add(command: Callable[..., Any]) -> Callable[..., Any]:
+        for option in reversed(group):
+            command = option(command)
+        return command
+
+    return add
+
+
+@click.command()
+@click.argument("store")
+@click.option("--model", default="geodesic_weighted", show_default=True, metavar="KIND",
+              help="baseline, unguided, heatmap, euclidean, offset, geodesic, geodesic_weighted, geodesic_surface, "
+              "limb, views, voxel or voxel_geodesic.")  # fmt: skip
+@click.option("--out", required=True, metavar="RUN", help="Folder of checkpoints and log.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
+@click.option("--overwrite", is_flag=True, help="Begin anew, whatever RUN holds.")
+@click.option("--checkpoint-minutes", type=float, default=5.0, show_default=True, help="Between checkpoints.")
+@click.option("--log-steps", type=click.IntRange(min=1), default=50, show_default=True, help="Between log rows.")
+@click.option("--quiet", is_flag=True, help="No progress.")
+@_options(_TRAINING)
+@_options(_LOSS)
+@_options(_NETWORK)
+@json_option
+def train(store: str, model: str, out: str, device: str, quiet: bool, as_json: bool, **options: Any) -> None:
+    """Train a HandMap from STORE.
+
+    The same command again goes on where a run was stopped. RUN gets best.pt, of the smallest validation error,
+    last.pt and log.csv. On several GPUs: `torchrun --nproc-per-node 4 -m gmaps.cli train ...`.
+    """
+    from dataclasses import asdict
+    from pathlib import Path
+
+    from gmaps.store import open_store
+    from gmaps.training.fit import TrainParams
+    from gmaps.training.fit import train as run
+    from gmaps.training.loss import LossParams
+    from gmaps.training.model import model_params
+
+    changes = {k: options.pop(k) for k in [*_names(_NETWORK)]}
+    network = model_params(model, **{k: v for k, v in changes.items() if v is not None})
+    loss = LossParams(**{k: options.pop(k) for k in _names(_LOSS)})
+    params = TrainParams(**{k: options.pop(k) for k in _names(_TRAINING)}, loss=loss)
+    ended = run(
+        open_store(store), Path(out), network, params, device=device, progress=not quiet, **options
+    )  # fmt: skip
+    if as_json:
+        print_json({**asdict(ended), "waiting": ended.waited / max(ended.seconds, 1e-9)})
+    else:
+        click.echo(
+            f"{out}: {ended.step:,} steps in {ended.seconds / 60:.1f} min ({ended.finished}), "
+            f"{ended.waited / max(ended.seconds, 1e-9):.1%} of it waiting for data; "
+            f"best validation error {ended.best_mm:.2f} mm"
+        )
+
+
+def _names(group: tuple[Callable[..., Any], ...]) -> list[str]:
+    """What the options of a group are called as arguments."""
+
+    def probe() -> None: ...
+
+    for option in group:
+        option(probe)
+    return [str(p.name) for p in probe.__click_params__]  # type: ignore[attr-defined]
