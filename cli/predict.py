@@ -93,6 +93,7 @@ def _predict_store(path: str, as_json: bool, options: dict[str, Any]) -> None:
 
 def _predict_frame(path: str, as_json: bool, options: dict[str, Any]) -> None:
     from gmaps.camera import Camera
+    from gmaps.skeleton import Skeleton
     from gmaps.training.checkpoint import load_checkpoint
     from gmaps.training.predict import predict_frame, read_depth
 
@@ -104,13 +105,13 @@ def _predict_frame(path: str, as_json: bool, options: dict[str, Any]) -> None:
         depth, Camera(fx, fy, cx, cy, depth.shape[1], depth.shape[0]), options["checkpoint"], name=path,
         depth_range=options["depth_range"], center=options["center"], device=options["device"],
     )  # fmt: skip
-    from gmaps.skeleton import Skeleton
-
-    skeleton = Skeleton.from_dict(load_checkpoint(options["checkpoint"])["skeleton"])
+    state = load_checkpoint(options["checkpoint"])
+    skeleton = Skeleton.from_dict(state["skeleton"])
     if options["save"] is not None:
-        from gmaps.viz import frame_figure, save_figure
+        from gmaps.overlay import frame_figure
+        from gmaps.viz import save_figure
 
-        save_figure(frame_figure(found, skeleton), options["save"])
+        save_figure(frame_figure(found, skeleton, state["crop"]["half_side"]), options["save"])
     joints = dict(zip(skeleton.joints, found.joints.tolist(), strict=True))
     if as_json:
         print_json({"frame": path, "joints_mm": joints})

@@ -38,8 +38,8 @@ def store(tmp_path_factory):
 @pytest.fixture(scope="module")
 def trained(store, tmp_path_factory):
     out = tmp_path_factory.mktemp("predict") / "run"
-    flags = "--epochs 40 --batch 16 --lr 0.01 --patience 0 --validation 0.2 --dropout 0 --quiet".split()
-    found = run("train", store, "--model", "geodesic", *FLAGS, *flags, "--out", out)
+    flags = ["--epochs", 40, "--batch", 16, "--lr", 0.01, "--patience", 0, "--validation", 0.2, "--dropout", 0]
+    found = run("train", store, "--model", "geodesic", *FLAGS, *flags, "--quiet", "--out", out)
     assert found.exit_code == 0, found.output
     assert "waiting for data" in found.stdout
     return out
