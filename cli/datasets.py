@@ -109,7 +109,7 @@ def _overlay(name: str, number: int, options: dict[str, object], path: str, as_j
     data = load_dataset(name, **options)  # type: ignore[arg-type]
     frame = data.read(number)
     fit = measure_fit(frame)
-    save_figure(frame_figure(frame, data.skeleton, data.info.half_side), path)
+    save_figure(frame_figure(frame, data.skeleton, data.info.half_side, data.info.depth_range), path)
     if as_json:
         print_json({"frame": frame.name, "picture": path, **asdict(fit), "verdict": fit.verdict})
         return

@@ -24,8 +24,6 @@ from gmaps.viz import bare, draw_bones, grey_limits
 
 #: Joints of a hand lie inside it: half of them no farther behind its surface than this, nor before it, mm.
 _DEEPEST, _BEFORE = 60.0, 15.0
-#: Depths at which a hand is looked for that nobody labelled, mm.
-_ANYWHERE = (50.0, 5000.0)
 
 
 @dataclass(frozen=True)
@@ -95,7 +93,9 @@ def _ends(values: NDArray[np.floating]) -> tuple[float, float]:
     return (float(values.min()), float(values.max())) if values.size else (float("nan"), float("nan"))
 
 
-def frame_figure(frame: Frame, skeleton: Skeleton, half_side: float = 120.0) -> Figure:
+def frame_figure(
+    frame: Frame, skeleton: Skeleton, half_side: float = 120.0, depth_range: tuple[float, float] = (50.0, 5000.0)
+) -> Figure:
     """A depth image with its joints: whole, the hand enlarged, and the hand from the side.
 
     Parameters
@@ -106,6 +106,8 @@ def frame_figure(frame: Frame, skeleton: Skeleton, half_side: float = 120.0) -> 
         Of the joints.
     half_side
         Half the side of the cube that is enlarged, mm.
+    depth_range
+        Where a hand without labels is looked for, mm.
 
     Returns
     -------
@@ -116,7 +118,7 @@ def frame_figure(frame: Frame, skeleton: Skeleton, half_side: float = 120.0) -> 
     FigureCanvasAgg(figure)
     whole, near, side = figure.subplots(1, 3, width_ratios=(4, 3, 3))
     labelled = bool(np.isfinite(frame.joints).all() and (frame.joints[:, 2] > 0).all())
-    center = _center(frame, labelled, half_side)
+    center = _center(frame, labelled, half_side, depth_range)
     seen = np.where(frame.depth > 0, frame.depth, np.nan)
     around = frame.joints[:, 2] if labelled else np.array([center[2]])
     white, black = grey_limits(float(around.min()) - 50, float(around.max()) + 100)
@@ -143,9 +145,11 @@ def frame_figure(frame: Frame, skeleton: Skeleton, half_side: float = 120.0) -> 
     return figure
 
 
-def _center(frame: Frame, labelled: bool, half_side: float) -> tuple[float, float, float]:
+def _center(
+    frame: Frame, labelled: bool, half_side: float, depth_range: tuple[float, float]
+) -> tuple[float, float, float]:
     try:
-        return find_center(frame, "joints" if labelled else "com", half_side, _ANYWHERE)
+        return find_center(frame, "joints" if labelled else "com", half_side, depth_range)
     except FrameError:  # nothing is seen at all
         return 0.0, 0.0, 500.0
 

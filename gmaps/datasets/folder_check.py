@@ -51,9 +51,11 @@ def check_folder(root: Path) -> list[Check]:
         for what, files, look in _companions(said):
             checks.append(_count(root, frames, rows, files, f"{part} {what}", look, expected=len(rows)))
     for what, files, _ in _companions(said):
-        checks += _strangers(root, frames, files, what)
+        known = {files.path(frames.values(r)) for r in range(len(frames))}
+        checks += _strangers(root, known, files, what)
     if said.joints is not None and said.joints.shared:
         checks += _shared_labels(root, frames, said, said.joints)
+        checks += _strangers(root, set(label_files(frames, said.joints)), said.joints.files, "joints")
     if said.mesh is not None and said.mesh.faces:
         checks.append(_one_file(root, said.mesh.faces))
     checks += _splits(root, frames, said)
@@ -138,9 +140,8 @@ def _count(
     return Check(what, there, expected, problem)
 
 
-def _strangers(root: Path, frames: Frames, files: Pattern, what: str) -> list[Check]:
+def _strangers(root: Path, known: set[str], files: Pattern, what: str) -> list[Check]:
     """Files of frames that are not here: the tree is a part of another."""
-    known = {files.path(frames.values(r)) for r in range(len(frames))}
     strange = sorted(p for v in files.walk(root) if (p := files.path(v)) not in known)
     if not strange:
         return []

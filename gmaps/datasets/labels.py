@@ -16,6 +16,8 @@ from gmaps.errors import FrameError
 
 #: Bytes; the joints of a million frames as text.
 LARGEST = 2**30
+#: Numbers in a line, for 1,000 joints; and bad lines more than good ones, in a file that is worth going on with.
+_MOST_NUMBERS, _MOST_FAULTS = 3000, 20
 
 
 class Labels(NamedTuple):
@@ -102,31 +104,34 @@ def _text(data: bytes, name: str, spec: Joints) -> tuple[NDArray[np.float64], tu
     """A line a frame; in a file of one frame, a line a joint or one of all."""
     # ICVL's files end each line with \r\r\n, which is two ends to Python.
     lines = data.replace(b"\r\r\n", b"\n").rstrip().splitlines()[spec.skip :]
-    words = [line.replace(b",", b" ").replace(b";", b" ").split() for line in lines]
-    names: tuple[str, ...] = ()
-    if spec.shared and spec.rows == "name":
-        names = tuple(w[0].decode("utf-8", "replace") if w else "" for w in words)
-        words = [w[1:] for w in words]
-    width = len(words[0]) if words else 0
-    good: list[list[float]] = []
+    named = spec.shared and spec.rows == "name"
+    names, good, at = [], [], []
     faults: dict[int, str] = {}
-    for i, line in enumerate(words):
-        where = f"{name}, line {i + spec.skip + 1}"
+    width = 0
+    for i, line in enumerate(lines):
+        words = line.replace(b",", b" ").replace(b";", b" ").split()
+        if named:
+            names.append(words.pop(0).decode("utf-8", "replace") if words else "")
+        width = width or len(words)
         try:
-            row = [float(w) for w in line]
+            row = [float(w) for w in words]
+            problem = "" if len(row) == width else f"{len(row)} numbers, not {width} as in the first"
         except ValueError as error:
-            faults[i] = f"{where}: {error}"
-        else:
-            if len(row) == width:
-                good.append(row)
-            else:
-                faults[i] = f"{where}: {len(row)} numbers, not {width} as in the first"
-    # A wrong first line would shift all others; one frame's joints are whole or none.
-    if faults and (0 in faults or not spec.shared or len(faults) > len(good)):
-        raise FrameError(f"{next(iter(faults.values()))}; are joints.rows and joints.skip right?")
-    rows = np.full((len(words), width), np.nan)
-    rows[[i for i in range(len(words)) if i not in faults]] = np.array(good).reshape(-1, width)
-    return rows, names, faults
+            problem = str(error)
+        if width == 0 or width > _MOST_NUMBERS:
+            problem = f"{width} numbers"
+        if not problem:
+            good.append(row)
+            at.append(i)
+            continue
+        faults[i] = f"{name}, line {i + spec.skip + 1}: {problem[:200]}"
+        # A wrong first line would shift all others; one frame's joints are whole or none.
+        if i == 0 or not spec.shared or len(faults) > len(good) + _MOST_FAULTS:
+            raise FrameError(f"{faults[i]}; are joints.rows and joints.skip right?")
+    rows = np.full((len(lines), width), np.nan)
+    if good:
+        rows[at] = good
+    return rows, tuple(names), faults
 
 
 def _json(data: bytes, name: str, spec: Joints) -> tuple[NDArray[np.float64], tuple[str, ...]]:

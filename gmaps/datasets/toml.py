@@ -16,6 +16,8 @@ from gmaps.errors import DatasetError
 
 #: Bytes; a description of a data set is a page of text.
 _LARGEST = 2**18
+#: Bytes of a line: tomllib takes seconds over a key of ten thousand dots.
+_LONGEST_LINE = 2**14
 _MISSING: Any = object()
 
 
@@ -180,6 +182,8 @@ def parse_toml(data: bytes, name: str) -> Table:
     """As `read_toml`, from bytes."""
     if len(data) > _LARGEST:
         raise DatasetError(f"{name}: longer than {_LARGEST:,} bytes; lists that long do not belong into it")
+    if max(map(len, data.splitlines()), default=0) > _LONGEST_LINE:
+        raise DatasetError(f"{name}: a line longer than {_LONGEST_LINE:,} bytes; break it")
     try:
         return Table(tomllib.loads(data.decode()), name)
     except (ValueError, RecursionError) as error:  # TOMLDecodeError and UnicodeDecodeError are ValueErrors
@@ -195,6 +199,6 @@ def _is_number(value: Any) -> bool:
 def _shown(value: Any) -> str:
     try:
         text = repr(value)
-    except ValueError:  # a whole number of more digits than Python prints
-        return "a very long number"
+    except (ValueError, RecursionError):  # a number of more digits than Python prints, tables in tables
+        return "a value too long to be shown"
     return text if len(text) <= 60 else text[:57] + "..."

@@ -98,6 +98,8 @@ class Layout:
 
 def _share(n: int, total: int, parts: int) -> tuple[int, int]:
     """The part that holds n when `total` things go to `parts` parts as evenly as can be, and n's number in it."""
+    if total < parts:  # a small tree has all people, too
+        return n * parts // total, 0
     small, larger = divmod(total, parts)
     edge = larger * (small + 1)
     if n < edge:
@@ -160,6 +162,7 @@ _TOML_CAMERA = "\n".join(
 _FOLDER_TOML = f"""\
 title = "Synthetic hands, written by gmaps synth"
 terms = "None: no person and no camera was involved."
+frames = @
 depth_range = [200, 900]
 
 [camera]
@@ -183,6 +186,7 @@ test = {{ subject = ["S{PEOPLE - 1}"] }}
 _SYNHAND_TOML = f"""\
 title = "Synthetic hands with parts and meshes, written by gmaps synth"
 terms = "None: no person and no camera was involved."
+frames = @
 depth_range = [200, 900]
 
 [camera]
@@ -223,7 +227,7 @@ def _folder_finish(root: Path, items: list[Item], joints: NDArray[np.float32]) -
     for folder, rows in _by_folder(items, joints):
         lines = [",".join(f"{v:.9g}" for v in row) for row in rows.reshape(len(rows), -1).astype(np.float64)]
         (root / folder / "joints.csv").write_text("\n".join(lines) + "\n")
-    (root / "dataset.toml").write_text(_FOLDER_TOML)
+    (root / "dataset.toml").write_text(_FOLDER_TOML.replace("@", str(len(items))))
 
 
 def _synhand_place(n: int, total: int) -> Item:
@@ -245,7 +249,7 @@ def _synhand_write(folder: Path, item: Item, made: Made) -> None:
 
 def _synhand_finish(root: Path, items: list[Item], joints: NDArray[np.float32]) -> None:
     np.save(root / "faces.npy", hand_mesh().triangles.astype("<i4"))
-    (root / "dataset.toml").write_text(_SYNHAND_TOML)
+    (root / "dataset.toml").write_text(_SYNHAND_TOML.replace("@", str(len(items))))
 
 
 LAYOUTS: dict[str, Layout] = {

@@ -29,7 +29,7 @@ from gmaps.synth.scene import make_scene
 from gmaps.synth.sensor import get_sensor
 
 #: Raise when the same request starts to give other bytes: half-written trees of an older release are not finished.
-RELEASE = 1
+RELEASE = 2
 _BLOCK = 100
 _NOTES = ".synth"
 
