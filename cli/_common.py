@@ -53,8 +53,8 @@ def store_option(command: Callable[..., Any]) -> Callable[..., Any]:
     )(command)
 
 
-def find_store(given: str | None) -> Path:
-    """The store that is meant: as given, `$GMAPS_STORE`, or the only one in this directory.
+def find_store(given: str | None) -> Path | str:
+    """The store that is meant: as given, `$GMAPS_STORE`, or the only one in this directory; an address stays a text.
 
     Raises
     ------
@@ -63,7 +63,7 @@ def find_store(given: str | None) -> Path:
     """
     named = given or os.environ.get("GMAPS_STORE")
     if named:
-        return Path(named)
+        return named if "://" in named else Path(named)
     here = sorted(p for p in Path().glob("*.zarr") if p.is_dir())
     if len(here) == 1:
         return here[0]

@@ -30,6 +30,7 @@ from gmaps.pipeline.run import make_missing
 from gmaps.pipeline.stored import StoredCrops
 from gmaps.pipeline.worker import Job
 from gmaps.store.change import add_arrays, remove_arrays
+from gmaps.store.place import is_remote, local_path
 from gmaps.store.reader import Store, open_store
 from gmaps.store.schema import make_layout
 from gmaps.store.writer import remove_temporaries
@@ -124,7 +125,7 @@ def add_maps(
     budget = parse_memory(memory)
     if workers is not None and workers < 0:
         raise UsageError(f"workers must be 0 (this process alone) or more, got {workers}")
-    root = Path(os.path.abspath(path))
+    root = _local(path)
     open_store(root)  # a path that is none gets no lock beside it
     with build_lock(root):
         source = StoredCrops(root)
@@ -172,7 +173,7 @@ def remove_maps(path: str | os.PathLike[str], maps: Sequence[str]) -> ChangeRepo
         The store is being built or changed.
     """
     started = time.monotonic()
-    root = Path(os.path.abspath(path))
+    root = _local(path)
     open_store(root)
     with build_lock(root):
         store = open_store(root)
@@ -195,10 +196,25 @@ def remove_maps(path: str | os.PathLike[str], maps: Sequence[str]) -> ChangeRepo
 
 def unfinished_addition(path: str | os.PathLike[str]) -> list[str]:
     """Kinds whose addition to a store was stopped before its end."""
-    root = Path(os.path.abspath(path))
+    if is_remote(path):
+        return []
+    root = _local(path)
     stage = root.with_name(root.name + ADDING)
     adding = Ledger(stage).fingerprint if stage.exists() else None
     return [] if adding is None else [k for k in adding["maps"]["maps"] if k not in open_store(root).maps]
+
+
+def _local(path: str | os.PathLike[str]) -> Path:
+    """The store's path, absolute.
+
+    Raises
+    ------
+    UsageError
+        For a store in an object store.
+    """
+    if is_remote(path):
+        raise UsageError(f"{path}: only a store on this machine's file systems can be changed")
+    return Path(os.path.abspath(local_path(path)))
 
 
 def _plan(source: StoredCrops, maps: Sequence[str], workers: int) -> Plan:

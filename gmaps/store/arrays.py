@@ -19,6 +19,8 @@ from gmaps.store.codec import decode_item
 from gmaps.store.mapped import Mapped, MappedFile
 from gmaps.store.schema import PACKED
 
+#: Files that hold some rows, and for each row the position of its file and its place in it.
+Located = tuple[list[MappedFile], NDArray[np.int64], NDArray[np.int64]]
 #: Shard files kept mapped at once; each holds a file descriptor, of which a process has 1,024 by default.
 MAX_MAPPED = 512
 
@@ -53,9 +55,7 @@ class MappedArray:
         self.codec = _codec(meta, self.item)
         self._shards = shards
         if self.codec == "foreign":
-            import zarr
-
-            self._foreign = zarr.open_array(self.directory, mode="r")
+            self._foreign = self.open_foreign()
             self.dtype = np.dtype(self._foreign.dtype)
         else:
             self.dtype = np.dtype(meta["data_type"])
@@ -71,9 +71,26 @@ class MappedArray:
             decode_item(self._fill.reshape(1), missing, self.quantised)
         self._missing = missing[0]
 
-    def read(self, rows: NDArray[np.int64], decode: bool, out: NDArray[Any] | None = None) -> NDArray[Any]:
-        """See `Store.read`; rows are checked already."""
-        decoded = decode and (self.dtype == np.float16 or self.quantised is not None)
+    def open_foreign(self) -> Any:
+        """The array as zarr-python opens it."""
+        import zarr
+
+        return zarr.open_array(self.directory, mode="r")
+
+    @property
+    def decodes(self) -> bool:
+        """Whether it holds values that stand for floats."""
+        return self.dtype == np.float16 or self.quantised is not None
+
+    def read(
+        self,
+        rows: NDArray[np.int64],
+        decode: bool,
+        out: NDArray[Any] | None = None,
+        located: Located | None = None,
+    ) -> NDArray[Any]:
+        """See `Store.read`; rows are checked already, and may be located."""
+        decoded = decode and self.decodes
         shape, dtype = (len(rows), *self.item), np.dtype(np.float32) if decoded else self.dtype
         if out is None:
             out = np.empty(shape, dtype)
@@ -91,7 +108,7 @@ class MappedArray:
                 out[:] = raw
             return out
         flat = out.reshape(len(rows), self.values)
-        files, slot, row = self._locate(rows)
+        files, slot, row = located or self._locate(rows)
         if self.codec == "plain":
             start = np.array([f.address for f in files], np.uint64)
             batch.gather(slot, row, start, flat.view(np.uint8).reshape(len(rows), -1))
@@ -101,7 +118,7 @@ class MappedArray:
             self._read_blosc(files, slot, row, flat, decoded)
         return out
 
-    def _locate(self, rows: NDArray[np.int64]) -> tuple[list[MappedFile], NDArray[np.int64], NDArray[np.int64]]:
+    def _locate(self, rows: NDArray[np.int64]) -> Located:
         """The files that hold some rows, and for each row the position of its file and its place in it."""
         if len(rows) == 1:
             shard, place = divmod(int(rows[0]), self.per_shard)
@@ -181,6 +198,9 @@ class MappedArray:
 
     def info(self) -> ArrayInfo:
         files = [f for f in self.directory.rglob("*") if f.is_file() and f.name != "zarr.json"]
+        return self._info([f.stat().st_size for f in files])
+
+    def _info(self, sizes: list[int]) -> ArrayInfo:
         raw = math.prod(self.shape) * self.dtype.itemsize
         names = {
             "sharded": "sharded, lz4",
@@ -188,8 +208,7 @@ class MappedArray:
             "plain": "plain",
             "foreign": "another program's",
         }
-        stored = sum(f.stat().st_size for f in files)
-        return ArrayInfo(self.name, self.shape, str(self.dtype), names[self.codec], len(files), raw, stored)
+        return ArrayInfo(self.name, self.shape, str(self.dtype), names[self.codec], len(sizes), raw, sum(sizes))
 
 
 def _codec(meta: dict[str, Any], item: tuple[int, ...]) -> str:

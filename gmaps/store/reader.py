@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import operator
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
@@ -21,20 +22,32 @@ from gmaps.frame import Cube
 from gmaps.skeleton import Skeleton
 from gmaps.store.arrays import MappedArray
 from gmaps.store.mapped import Mapped
+from gmaps.store.place import is_remote, local_path
 from gmaps.store.sample import Sample, StoreSpec
 from gmaps.store.schema import FORMAT, ROW_ARRAYS
 from gmaps.store.writer import REJECTS
 
 
-def open_store(path: str | Path) -> Store:
+def open_store(path: str | os.PathLike[str]) -> Store:
     """Opens a finished store.
+
+    Parameters
+    ----------
+    path
+        Where it is: a directory, or an address that fsspec knows, like `s3://bucket/x.zarr`.
 
     Raises
     ------
     StoreError
         When the path is no store, or its build is not finished.
+    MissingExtraError
+        When the package for an address is not installed.
     """
-    return Store(path)
+    if is_remote(path):
+        from gmaps.store.remote import RemoteStore
+
+        return RemoteStore(os.fspath(path))
+    return Store(local_path(path))
 
 
 class Store:
@@ -44,13 +57,13 @@ class Store:
     """
 
     def __init__(self, path: str | Path) -> None:
-        self.path = Path(path)
-        group = _group(self.path)
+        self.path: Path | str = Path(path)
+        root = self.path
+        group = _group(root)
         self.attributes = group["attributes"]
         self._shards: Mapped = {}
         self._arrays = {
-            name: MappedArray(self.path, name, meta, self._shards)
-            for name, meta in _array_metadata(self.path, group).items()
+            name: MappedArray(root, name, meta, self._shards) for name, meta in _array_metadata(root, group).items()
         }
         if "depth" not in self._arrays:
             raise StoreError(f"{self.path}: a group without a depth array is no gmaps store")
@@ -86,7 +99,7 @@ class Store:
         return f"Store({str(self.path)!r}, {len(self)} samples: {', '.join(self._arrays)})"
 
     # A mapping cannot travel to another process: the path can, and opening takes a millisecond.
-    def __reduce__(self) -> tuple[type[Store], tuple[Path]]:
+    def __reduce__(self) -> tuple[type[Store], tuple[Path | str]]:
         return type(self), (self.path,)
 
     @property
@@ -108,7 +121,7 @@ class Store:
     @cached_property
     def rejects(self) -> list[dict[str, Any]]:
         """Row, frame, name and reason of each rejected frame."""
-        file = self.path / REJECTS
+        file = Path(self.path) / REJECTS
         return _read_json(file) if file.exists() else []
 
     @property
@@ -229,6 +242,17 @@ def _group(path: Path) -> dict[str, Any]:
             ) from None
         what = "is no store (no zarr.json in it)" if path.exists() else "does not exist"
         raise StoreError(f"{path} {what}; `gmaps build --out {path}` makes one") from None
+    return check_group(path, group)
+
+
+def check_group(path: Path | str, group: Any) -> dict[str, Any]:
+    """A group's `zarr.json`, if it is one of ours.
+
+    Raises
+    ------
+    StoreError
+        It is not, or has another format.
+    """
     attributes = group.get("attributes", {}) if isinstance(group, dict) else {}
     version = attributes.get("format")
     if version is None:
@@ -237,11 +261,12 @@ def _group(path: Path) -> dict[str, Any]:
         raise StoreError(
             f"{path} has format {version}; this gmaps reads format {FORMAT}. Build it again, or update gmaps"
         )
-    return group
+    whole: dict[str, Any] = group
+    return whole
 
 
 def _array_metadata(path: Path, group: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """Name -> `zarr.json` of every array, in the order in which people want to see them."""
+    """Name -> `zarr.json` of every array."""
     # What the group does not list is being added, or being removed.
     listed = (group.get("consolidated_metadata") or {}).get("metadata")
     found = {}
@@ -252,6 +277,11 @@ def _array_metadata(path: Path, group: dict[str, Any]) -> dict[str, dict[str, An
         meta = _read_json(file)
         if meta.get("node_type") == "array":
             found[name] = meta
+    return in_order(found, group)
+
+
+def in_order(found: dict[str, Any], group: dict[str, Any]) -> dict[str, Any]:
+    """Arrays by name, in the order in which people want to see them."""
     kinds = group["attributes"].get("maps", {}).get("maps", [])
     order = [*ROW_ARRAYS, *(f"maps/{kind}{end}" for kind in kinds for end in ("", "_scale"))]
     return {name: found[name] for name in [*order, *sorted(set(found) - set(order))] if name in found}

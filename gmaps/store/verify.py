@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gmaps.errors import CorruptStoreError, StoreError
-from gmaps.store.codec import file_crc32c
+from gmaps.store.codec import crc32c, file_crc32c
+from gmaps.store.place import Place, is_remote, local_path
 from gmaps.store.reader import Store
 from gmaps.store.writer import CHECKSUMS, FileRecord
 
+#: Bytes that are fetched at once from an object store.
+FETCH = 1 << 26
 
-def read_checksums(path: Path) -> list[FileRecord]:
+
+def read_checksums(path: Path | Place) -> list[FileRecord]:
     """The files of a finished store, as they were written.
 
     Raises
@@ -26,14 +31,14 @@ def read_checksums(path: Path) -> list[FileRecord]:
     CorruptStoreError
         When the file itself is damaged.
     """
-    file = path / CHECKSUMS
     try:
-        files = json.loads(file.read_text())["files"]
+        content = path.read(CHECKSUMS) if isinstance(path, Place) else (path / CHECKSUMS).read_bytes()
+        files = json.loads(content)["files"]
         return [FileRecord(name, size, int(crc, 16)) for name, (size, crc) in files.items()]
     except FileNotFoundError:
         raise StoreError(f"{path} has no {CHECKSUMS}: it is no finished store") from None
     except (ValueError, KeyError, TypeError) as error:
-        raise CorruptStoreError(f"{file} is damaged: {error}") from error
+        raise CorruptStoreError(f"{path}/{CHECKSUMS} is damaged: {error}") from error
 
 
 def check_file(root: Path, record: FileRecord) -> str:
@@ -50,8 +55,8 @@ def check_file(root: Path, record: FileRecord) -> str:
     return ""
 
 
-def verify_checksums(path: str | Path) -> list[str]:
-    """Checks every file of a finished store.
+def verify_checksums(path: str | os.PathLike[str]) -> list[str]:
+    """Checks every file of a finished store, wherever it lies.
 
     Returns
     -------
@@ -66,12 +71,38 @@ def verify_checksums(path: str | Path) -> list[str]:
     CorruptStoreError
         When `checksums.json` is itself damaged.
     """
-    root = Path(path)
-    records = read_checksums(root)
-    problems = [line for r in records if (line := check_file(root, r))]
+    if is_remote(path):
+        place = Place(os.fspath(path))
+        records = read_checksums(place)
+        sizes = place.sizes()
+        problems, present = _check_remote(place, records, sizes), set(sizes)
+    else:
+        root = local_path(path)
+        records = read_checksums(root)
+        problems = [line for r in records if (line := check_file(root, r))]
+        present = {f.relative_to(root).as_posix() for f in root.rglob("*") if f.is_file()}
     known = {r.path for r in records} | {CHECKSUMS}
-    present = (f.relative_to(root).as_posix() for f in root.rglob("*") if f.is_file())
-    return problems + [f"{name}: not part of the store" for name in sorted(set(present) - known)]
+    return problems + [f"{name}: not part of the store" for name in sorted(present - known)]
+
+
+def _check_remote(place: Place, records: Sequence[FileRecord], sizes: Mapping[str, int]) -> list[str]:
+    """As `check_file`, many files at once, but no more than fit into some memory."""
+    problems = [f"{r.path}: missing" for r in records if r.path not in sizes]
+    for r in records:
+        if sizes.get(r.path, r.size) != r.size:
+            problems.append(f"{r.path}: has {sizes[r.path]} bytes, {r.size} were written")
+    whole = [r for r in records if sizes.get(r.path) == r.size]
+    pieces = [(r.path, at, min(at + FETCH, r.size)) for r in whole for at in range(0, r.size, FETCH)]
+    sums = dict.fromkeys((r.path for r in whole), 0)
+    while pieces:
+        taken, size = 0, 0
+        while taken < len(pieces) and (taken == 0 or size + pieces[taken][2] - pieces[taken][1] <= FETCH):
+            size += pieces[taken][2] - pieces[taken][1]
+            taken += 1
+        now, pieces = pieces[:taken], pieces[taken:]
+        for (name, _, _), content in zip(now, place.read_ranges(now), strict=True):
+            sums[name] = crc32c([content], sums[name])
+    return problems + [f"{r.path}: its bytes changed (checksum)" for r in whole if sums[r.path] != r.crc]
 
 
 def compare_sample(store: Store, row: int, expected: Mapping[str, NDArray[Any]]) -> list[str]:
