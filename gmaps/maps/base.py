@@ -133,6 +133,10 @@ class Scene:
             self._kept[key] = make()
         return self._kept[key]
 
+    def keep(self, name: str, made: NDArray[np.float32]) -> None:
+        """A map of this scene that was made already, as `encode` would."""
+        self._made[name] = made
+
     def get(self, name: str) -> NDArray[np.float32]:
         """A map of this scene, made once."""
         if name not in self._made:

@@ -57,9 +57,10 @@ class MappedArray:
         if self.codec == "foreign":
             self._foreign = self.open_foreign()
             self.dtype = np.dtype(self._foreign.dtype)
+            self.per_shard: int = (self._foreign.shards or self._foreign.chunks)[0]
         else:
             self.dtype = np.dtype(meta["data_type"])
-            self.per_shard: int = meta["chunk_grid"]["configuration"]["chunk_shape"][0]
+            self.per_shard = meta["chunk_grid"]["configuration"]["chunk_shape"][0]
             separator = meta["chunk_key_encoding"].get("configuration", {}).get("separator", "/")
             self._key = "c" + separator + "{}" + (separator + "0") * len(self.item)
         scale = self.attributes.get("scale_factor")

@@ -108,6 +108,11 @@ class Store:
         return tuple(self._arrays)
 
     @property
+    def shard_samples(self) -> int:
+        """Rows in a file of an array."""
+        return self._arrays["depth"].per_shard
+
+    @property
     def maps(self) -> tuple[str, ...]:
         """The map kinds."""
         kinds = (n.removeprefix("maps/") for n in self._arrays if n.startswith("maps/"))
@@ -169,6 +174,10 @@ class Store:
         out = out or {}
         wanted = self._arrays if names is None else names
         return {name: self._array(name).read(rows, decode, out.get(name)) for name in wanted}
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        """Shape of one row of an array."""
+        return self._array(name).item
 
     def column(self, name: str) -> NDArray[Any]:
         """All N rows of a small array: `column("valid")`, `column("subject")`."""

@@ -9,8 +9,22 @@ try:
 except ImportError:
     raise MissingExtraError("torch", "train", "gmaps.training") from None
 
+from gmaps.training.collate import Batch, collate
 from gmaps.training.dataset import GuidanceDataset
 from gmaps.training.model import MODELS, HandMap, ModelParams, model_params
+from gmaps.training.sampler import BlockShuffle, UniformShuffle
 from gmaps.training.supervision import GuidanceSupervision, guide
 
-__all__ = ["MODELS", "GuidanceDataset", "GuidanceSupervision", "HandMap", "ModelParams", "guide", "model_params"]
+__all__ = [
+    "MODELS",
+    "Batch",
+    "BlockShuffle",
+    "GuidanceDataset",
+    "GuidanceSupervision",
+    "HandMap",
+    "ModelParams",
+    "UniformShuffle",
+    "collate",
+    "guide",
+    "model_params",
+]

@@ -9,14 +9,15 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
 from gmaps.errors import StoreError
 from gmaps.frame import Crop, Cube
-from gmaps.maps import MapParams, Scene, encode_params, get_map
+from gmaps.maps import MapParams, get_map
+from gmaps.maps.batch import encode_batch, silhouettes
 from gmaps.store import Store, open_store
-
-Item = dict[str, Any]
+from gmaps.training.collate import Batch, Item, allocate
 
 
 class GuidanceDataset(Dataset[Item]):
@@ -48,6 +49,9 @@ class GuidanceDataset(Dataset[Item]):
     - "cube": (4,) float32, centre and half side, mm
     - "index": int, row in the store
 
+    A loader reads a batch in one call. With `gmaps.training.collate` as its `collate_fn` the batch is handed on
+    without a further copy.
+
     Nothing is opened before the first item, and nothing open travels to a worker: all start methods work.
 
     Raises
@@ -58,7 +62,7 @@ class GuidanceDataset(Dataset[Item]):
     Examples
     --------
     >>> data = GuidanceDataset("msra.zarr", ("geodesic",))  # doctest: +SKIP
-    >>> loader = DataLoader(data, batch_size=128, shuffle=True, num_workers=2)  # doctest: +SKIP
+    >>> loader = DataLoader(data, batch_size=128, num_workers=2, collate_fn=collate)  # doctest: +SKIP
     """
 
     def __init__(
@@ -80,7 +84,8 @@ class GuidanceDataset(Dataset[Item]):
         if missing and not on_the_fly:
             raise StoreError(
                 f"{self.store.path} does not hold {', '.join(missing)}, only {', '.join(self.store.maps)}: "
-                "build it with these maps, or use on_the_fly=True"
+                f"`gmaps store add {self.store.path} --maps {','.join(missing)}` adds what is missing, on_the_fly=True "
+                "computes it while training"
             )
         self.params = MapParams.from_dict(self.store.attributes["maps"])
         if self.maps:
@@ -93,40 +98,68 @@ class GuidanceDataset(Dataset[Item]):
         return len(self.rows)
 
     def __getitem__(self, index: int) -> Item:
-        row = int(self.rows[index])
-        names = ["depth", "joints", "cube"]
-        if not self.on_the_fly:
-            names += [f"maps/{name}" for name in self.maps]
-        read = {name: values[0] for name, values in self.store.read([row], names).items()}
-        item: Item = {
-            "depth": torch.from_numpy(read["depth"][None]),
-            "joints_mm": torch.from_numpy(read["joints"]),
-            "cube": torch.from_numpy(read["cube"]),
-            "index": row,
-        }
-        if np.isfinite(read["cube"]).all():
-            crop = self._crop(read)
-            scene = Scene(crop, self.params.size, self.params.profile)
-            silhouette, joints = scene.silhouette, crop.joints
-        else:
-            silhouette = np.zeros((self.params.size, self.params.size), bool)
-            joints = np.full_like(read["joints"], np.nan)
-        if self.on_the_fly:
-            found = self._encode(read)
-        else:
-            found = {name: read[f"maps/{name}"] for name in self.maps}
-        # Channels last in the store, first in PyTorch: the same memory, seen otherwise.
-        item["maps"] = {name: torch.from_numpy(np.moveaxis(m, -1, 0)) for name, m in found.items()}
-        item["silhouette"] = torch.from_numpy(silhouette[None])
-        item["joints"] = torch.from_numpy(joints)
+        item = self.read_batch([index])[0]
         return item if self.transform is None else self.transform(item)
 
-    def _crop(self, read: dict[str, np.ndarray]) -> Crop:
-        projection = self.store.attributes["crop"]["projection"]
-        return Crop(read["depth"], Cube.from_array(read["cube"]), read["joints"], projection)
+    def __getitems__(self, indices: Sequence[int]) -> Sequence[Item]:
+        """Several items, read in one call: PyTorch's loader asks so for a batch."""
+        batch = self.read_batch(indices)
+        return batch if self.transform is None else [self.transform(item) for item in batch]
 
-    def _encode(self, read: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        if not np.isfinite(read["cube"]).all():
-            size, skeleton = self.params.size, self.store.skeleton
-            return {name: np.zeros(get_map(name).shape(size, skeleton), np.float32) for name in self.maps}
-        return dict(encode_params(self._crop(read), self.params, self.store.skeleton))
+    def read_batch(self, indices: Sequence[int]) -> Batch:
+        """Several items as one: `Batch.stacked` holds what collation would make of them, without a further copy.
+
+        Parameters
+        ----------
+        indices
+            Positions in this data set.
+        """
+        rows = self.rows[np.asarray(indices, np.int64)]
+        big = {"depth": (self.store.shape("depth"), torch.float32)}
+        big |= {f"maps/{name}": ((*self._map_shape(name),), torch.float32) for name in self.maps}
+        made = allocate({name: ((len(rows), *shape), dtype) for name, (shape, dtype) in big.items()})
+        buffers = {name: t.numpy() for name, t in made.items()}
+        names = ["joints", "cube", "depth"]
+        if not self.on_the_fly:
+            names += [f"maps/{name}" for name in self.maps]
+        read = self.store.read(rows, names, out={n: b for n, b in buffers.items() if n in names})
+        cube, joints = read["cube"], read["joints"]
+        silhouette = silhouettes(read["depth"], cube, self.params.size, self.params.profile)
+        maps = {name: buffers[f"maps/{name}"] for name in self.maps}
+        if self.on_the_fly and self.maps:
+            self._encode(read, silhouette, maps)
+        stacked: Item = {
+            "depth": made["depth"][:, None],
+            "joints_mm": torch.from_numpy(joints),
+            "cube": torch.from_numpy(cube),
+            "index": torch.from_numpy(rows),
+            # Channels last in the store, first in PyTorch: the same memory, seen otherwise.
+            "maps": {name: made[f"maps/{name}"].movedim(-1, 1) for name in self.maps},
+            "silhouette": torch.from_numpy(silhouette[:, None]),
+            # As `Crop.joints`; NaN where there is no cube.
+            "joints": torch.from_numpy((joints - cube[:, None, :3]) / cube[:, None, 3:]),
+        }
+        return Batch(stacked)
+
+    def _map_shape(self, name: str) -> tuple[int, ...]:
+        if self.on_the_fly:
+            return get_map(name).shape(self.params.size, self.store.skeleton)
+        return self.store.shape(f"maps/{name}")
+
+    def _encode(
+        self, read: dict[str, Any], silhouette: NDArray[np.bool_], maps: dict[str, NDArray[np.float32]]
+    ) -> None:
+        projection = self.store.attributes["crop"]["projection"]
+        known = np.isfinite(read["cube"]).all(axis=1)
+        crops = [
+            Crop(read["depth"][k], Cube.from_array(read["cube"][k]), read["joints"][k], projection)
+            for k in np.flatnonzero(known)
+        ]
+        if known.all():
+            encode_batch(crops, self.params, self.store.skeleton, silhouette, maps)
+            return
+        found = {name: np.zeros((len(crops), *m.shape[1:]), np.float32) for name, m in maps.items()}
+        encode_batch(crops, self.params, self.store.skeleton, silhouette[known], found)
+        for name, m in maps.items():
+            m[~known] = 0
+            m[known] = found[name]

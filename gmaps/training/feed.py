@@ -15,7 +15,8 @@ from gmaps.errors import StoreError, UsageError, unknown_name
 from gmaps.frame import Crop, Cube, Projection
 from gmaps.maps.multiview import views
 from gmaps.store import Store
-from gmaps.training.dataset import GuidanceDataset, Item
+from gmaps.training.collate import Item, collate
+from gmaps.training.dataset import GuidanceDataset
 from gmaps.training.model import ModelParams
 
 Transform = Callable[[Item], Item]
@@ -162,7 +163,7 @@ def make_loader(
 ) -> DataLoader[Item]:
     """Batches of a data set, read ahead by worker processes."""
     return DataLoader(
-        data, batch_sampler=batches, num_workers=workers, pin_memory=pin, persistent_workers=workers > 0,
+        data, batch_sampler=batches, collate_fn=collate, num_workers=workers, pin_memory=pin, persistent_workers=workers > 0,
         prefetch_factor=4 if workers else None, multiprocessing_context="forkserver" if workers else None,
         # Its own generator: else each start draws from the one that dropout uses, and resuming is one start more.
         generator=torch.Generator(),

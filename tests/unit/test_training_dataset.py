@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from store_kit import write_store
 
 import gmaps
 from gmaps.errors import StoreError, UnknownNameError
-from gmaps.maps import DEFAULT_MAPS
+from gmaps.maps import DEFAULT_MAPS, Scene, encode_params, get_map
+from gmaps.store.schema import MapArray
 
 torch = pytest.importorskip("torch")
-from torch.utils.data import DataLoader  # noqa: E402
+from torch.utils.data import DataLoader, default_collate  # noqa: E402
 
-from gmaps.training import GuidanceDataset  # noqa: E402
+from gmaps.training import Batch, GuidanceDataset, collate  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -22,6 +26,99 @@ def path(tmp_path_factory):
     out = tmp_path_factory.mktemp("training") / "hands.zarr"
     gmaps.build("synthetic", out, limit=40, workers=0, dtype="float32", progress=False)
     return out
+
+
+@pytest.fixture(scope="module")
+def with_rejects(path, tmp_path_factory):
+    """The same rows in shards of 7, as float16, packed where that pays; rows 3 and 20 rejected."""
+    store = gmaps.open_store(path)
+    names = [n for n in store.names if n.startswith("maps/")]
+    values = store.read(range(40))
+    rows = [{n: v[i] for n, v in values.items()} for i in range(40)]
+    for i in (3, 20):
+        rows[i] = {"frame": i, "valid": False}
+    kinds = []
+    for kind in store.maps:
+        known = get_map(kind)
+        shape = known.shape(32, store.skeleton)
+        kinds.append(MapArray(kind, shape, f"maps/{kind}_scale" in names, known.value_range, smooth=known.smooth))
+    out = write_store(tmp_path_factory.mktemp("rejects") / "r.zarr", rows, kinds=kinds, shard=7, size=128)
+    meta = json.loads((out / "zarr.json").read_text())
+    meta["attributes"] = store.attributes
+    (out / "zarr.json").write_text(json.dumps(meta))
+    return out
+
+
+def same(a, b):
+    """Two nested items or batches, bit by bit."""
+    assert a.keys() == b.keys()
+    for key, value in a.items():
+        if isinstance(value, dict):
+            same(value, b[key])
+        elif isinstance(value, torch.Tensor):
+            assert value.dtype == b[key].dtype, key
+            assert value.shape == b[key].shape, key
+            assert torch.equal(torch.nan_to_num(value, 7.0), torch.nan_to_num(b[key], 7.0)), key
+        else:
+            assert value == b[key], key
+
+
+def one_by_one(data, i):
+    """An item as a reader would make it from one sample."""
+    sample = data.store[int(data.rows[i])]
+    maps = sample.maps
+    if sample.valid:
+        scene = Scene(sample.crop, data.params.size, data.params.profile)
+        silhouette, joints = scene.silhouette, sample.crop.joints
+        if data.on_the_fly:
+            maps = encode_params(sample.crop, data.params, data.store.skeleton)
+    else:
+        silhouette, joints = np.zeros((32, 32), bool), np.full((21, 3), np.nan, np.float32)
+    cube = sample.cube.to_array() if sample.valid else np.full(4, np.nan, np.float32)
+    return {
+        "depth": torch.from_numpy(sample.depth[None]),
+        "joints_mm": torch.from_numpy(sample.joints),
+        "cube": torch.from_numpy(cube),
+        "index": sample.index,
+        "maps": {n: torch.from_numpy(np.moveaxis(maps[n], -1, 0).copy()) for n in data.maps},
+        "silhouette": torch.from_numpy(silhouette[None]),
+        "joints": torch.from_numpy(joints),
+    }
+
+
+@pytest.mark.parametrize("profile", ["default", "handmap"])
+@pytest.mark.parametrize("on_the_fly", [False, True])
+@pytest.mark.parametrize("kinds", [("geodesic",), ("geodesic_weighted", "geodesic", "heatmap"), ("signed_edt",)])
+def test_a_batch_is_its_items_bit_by_bit(with_rejects, on_the_fly, kinds, profile):
+    data = GuidanceDataset(with_rejects, kinds, on_the_fly=on_the_fly, valid_only=False)
+    data.params = replace(data.params, profile=profile)
+    indices = [39, 3, 0, 20, 7, 7, 12]
+    batch = data.__getitems__(indices)
+    assert isinstance(batch, Batch)
+    assert len(batch) == 7
+    expected = [one_by_one(data, i) for i in indices]
+    for k, i in enumerate(indices):
+        same(batch[k], expected[k])
+        same(data[i], expected[k])
+    same(collate(batch), default_collate(expected))
+    same(default_collate(batch), default_collate(expected))
+    same(batch[-1], expected[-1])
+    assert [item["index"] for item in batch[1:3]] == [3, 0]
+
+
+def test_normalised_by_theta_with_a_bridge(with_rejects):
+    data = GuidanceDataset(with_rejects, ("geodesic", "geodesic_weighted"), on_the_fly=True)
+    assert len(data) == 38
+    data.params = replace(data.params, normalize="theta", bridge=2.5)
+    for k, item in enumerate(data.__getitems__([5, 30])):
+        same(item, one_by_one(data, [5, 30][k]))
+
+
+def test_transformed_items_are_collated(with_rejects):
+    data = GuidanceDataset(with_rejects, ("geodesic",), transform=lambda item: {"twice": item["depth"] * 2})
+    batch = next(iter(DataLoader(data, batch_size=5, collate_fn=collate)))
+    plain = GuidanceDataset(with_rejects, ("geodesic",))
+    assert torch.equal(batch["twice"], 2 * torch.stack([plain[i]["depth"] for i in range(5)]))
 
 
 def test_an_item_holds_what_training_needs(path):
@@ -55,7 +152,9 @@ def test_on_the_fly_is_bit_equal_to_stored_float32(path):
 
 
 def test_other_maps_only_on_the_fly(path):
-    with pytest.raises(StoreError, match=r"does not hold geodesic_surface.*on_the_fly=True"):
+    with pytest.raises(
+        StoreError, match=r"does not hold geodesic_surface.*gmaps store add .*geodesic_surface.*on_the_fly=True"
+    ):
         GuidanceDataset(path, ("geodesic_surface",))
     item = GuidanceDataset(path, ("geodesic_surface",), on_the_fly=True)[0]
     assert item["maps"]["geodesic_surface"].shape == (21, 32, 32)
@@ -71,6 +170,11 @@ def test_data_loader_with_workers(path, start_method, on_the_fly):
     data[0]  # mappings that are open already must not trouble the workers
     loader = DataLoader(data, batch_size=16, num_workers=2, multiprocessing_context=start_method)
     batches = list(loader)
+    if start_method == "fork":  # the others import everything anew in each worker
+        loader = DataLoader(data, 16, num_workers=2, multiprocessing_context="fork", collate_fn=collate)
+        for ours, theirs in zip(list(loader), batches, strict=True):
+            assert ours["depth"].is_shared()
+            same(ours, theirs)
     assert [len(b["index"]) for b in batches] == [16, 16, 8]
     assert torch.cat([b["index"] for b in batches]).tolist() == list(range(40))
     together = torch.cat([b["maps"]["geodesic"] for b in batches])
