@@ -5,26 +5,38 @@ from __future__ import annotations
 import numba as nb
 import numpy as np
 
-from gmaps.kernels import planar, raster
+from gmaps.kernels import planar
 
 
 @nb.njit(nogil=True, cache=True, error_model="numpy")
-def silhouettes(depth, thickness, out):
-    """`raster.pool` of each of n crops.
+def silhouettes(depth, out):
+    """The silhouette that `raster.pool` gives of each of n crops, without the surface.
 
     Parameters
     ----------
     depth : (n, S, S) float32
         1 is background.
-    thickness : (n,) float64
     out : (n, H, H) bool
-        Filled; void where the thickness is not finite.
+        Filled: True where any of a cell's pixels is hand.
     """
+    s = depth.shape[1]
+    size = out.shape[1]
+    row = np.empty(s, np.float32)
     for k in range(depth.shape[0]):
-        if np.isfinite(thickness[k]):
-            out[k] = raster.pool(depth[k], out.shape[1], thickness[k])[0]
-        else:
-            out[k] = False
+        for i in range(size):
+            r0 = i * s // size
+            r1 = max(((i + 1) * s + size - 1) // size, r0 + 1)
+            row[:] = depth[k, r0]
+            for r in range(r0 + 1, r1):
+                for c in range(s):
+                    row[c] = min(row[c], depth[k, r, c])
+            for j in range(size):
+                c0 = j * s // size
+                c1 = max(((j + 1) * s + size - 1) // size, c0 + 1)
+                nearest = row[c0]
+                for c in range(c0 + 1, c1):
+                    nearest = min(nearest, row[c])
+                out[k, i, j] = nearest < np.float32(1)
 
 
 @nb.njit(nogil=True, cache=True, error_model="numpy")

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from gmaps.frame import Crop, Cube
 from gmaps.kernels import batch
-from gmaps.maps.base import FRONT_MM, MapParams, Scene, encode_params
+from gmaps.maps.base import MapParams, Scene, encode_params
 from gmaps.maps.geodesic import ORDER
 from gmaps.skeleton import Skeleton
 
@@ -34,7 +34,8 @@ def silhouettes(
     """
     out = np.empty((len(depth), size, size), bool)
     if profile == "default":
-        batch.silhouettes(depth, FRONT_MM / cube[:, 3].astype(np.float64), out)
+        batch.silhouettes(depth, out)
+        out[~np.isfinite(cube).all(axis=1)] = False
         return out
     nowhere = np.zeros((0, 3), np.float32)
     for k, row in enumerate(cube):

@@ -84,7 +84,7 @@ class GuidanceDataset(Dataset[Item]):
         if missing and not on_the_fly:
             raise StoreError(
                 f"{self.store.path} does not hold {', '.join(missing)}, only {', '.join(self.store.maps)}: "
-                f"`gmaps store add {self.store.path} --maps {','.join(missing)}` adds what is missing, on_the_fly=True "
+                f"`gmaps store add {self.store.path} {' '.join(missing)}` adds what is missing, and on_the_fly=True "
                 "computes it while training"
             )
         self.params = MapParams.from_dict(self.store.attributes["maps"])

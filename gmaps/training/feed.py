@@ -58,7 +58,7 @@ def make_dataset(
     if missing and not on_the_fly:
         raise StoreError(
             f"{store.path} does not hold {', '.join(missing)}, only {', '.join(store.maps)}: "
-            f"`gmaps store add {store.path} --maps {','.join(missing)}` adds what is missing, "
+            f"`gmaps store add {store.path} {' '.join(missing)}` adds what is missing, "
             "and --on-the-fly computes it while training"
         )
     if params.reads == "views":
@@ -163,7 +163,8 @@ def make_loader(
 ) -> DataLoader[Item]:
     """Batches of a data set, read ahead by worker processes."""
     return DataLoader(
-        data, batch_sampler=batches, collate_fn=collate, num_workers=workers, pin_memory=pin, persistent_workers=workers > 0,
+        data, batch_sampler=batches, collate_fn=collate, num_workers=workers, pin_memory=pin,
+        persistent_workers=workers > 0,
         prefetch_factor=4 if workers else None, multiprocessing_context="forkserver" if workers else None,
         # Its own generator: else each start draws from the one that dropout uses, and resuming is one start more.
         generator=torch.Generator(),
