@@ -173,7 +173,7 @@ def test_unguided_needs_no_maps_and_differs_from_guided(store, tmp_path, whole):
 
 def test_a_store_without_the_maps(store, tmp_path):
     net = model_params("limb", **SMALL)
-    with pytest.raises(StoreError, match=r"does not hold limb.*gmaps store add .*--maps limb.*--on-the-fly"):
+    with pytest.raises(StoreError, match=r"does not hold limb.*gmaps store add .* limb.*--on-the-fly"):
         go(store, tmp_path / "run", net=net)
     assert go(store, tmp_path / "run", replace(PARAMS, epochs=1, on_the_fly=True), net).step == 6
 
