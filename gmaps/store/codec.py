@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from gmaps.errors import CorruptStoreError
 from gmaps.store.half import float_to_half, half_to_float
-from gmaps.store.packed import pack, quantise
+from gmaps.store.packed import pack, pack_floats, quantise
 from gmaps.store.schema import ArraySpec
 
 #: Offset and size of an inner chunk that was never written: its sample holds fill values.
@@ -86,6 +86,10 @@ def decode_item(raw: NDArray[Any], out: NDArray[np.float32], quantised: tuple[fl
 
 def encode_chunk(a: ArraySpec, value: NDArray[Any]) -> bytes:
     """A sample of a sharded array as its chunk; see `encode_item`."""
+    if a.packed and a.dtype == "float16" and value.dtype == np.float32 and value.shape == a.item:
+        chunk = pack_floats(value, float(a.fill))
+        if chunk is not None:
+            return chunk
     item = encode_item(a, value)
     return pack(item, a.fill) if a.packed else compress(item)
 

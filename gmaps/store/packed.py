@@ -19,7 +19,7 @@ HEADER = 12
 #: Zeros behind the last group, so that a decoder can read words of 8 bytes.
 PAD = 8
 GROUP = 8
-U = np.uint64
+U, U32 = np.uint64, np.uint32
 VERSION = 1
 
 
@@ -93,8 +93,32 @@ def ranks(rank, cell, here, width):
 
 
 @njit(nogil=True, cache=True)
+def float_codes(values, code):
+    """FIXED codes (n,) int16 of values (n,) float32, as `quantise` rounds them; False if one is beyond [-1, 1]."""
+    good = True
+    for i in range(values.size):
+        k = np.rint(values[i] * np.float32(1 / STEP))
+        good &= np.abs(k) <= np.float32(1 / STEP)  # NaN is not
+        code[i] = np.int16(min(max(k, np.float32(-1 / STEP)), np.float32(1 / STEP)))
+    return good
+
+
+@njit(nogil=True, cache=True)
+def put_word(out, at, word):
+    """Eight bytes, little-endian, from `at` on."""
+    out[at] = np.uint8(word & U(255))
+    out[at + 1] = np.uint8((word >> U(8)) & U(255))
+    out[at + 2] = np.uint8((word >> U(16)) & U(255))
+    out[at + 3] = np.uint8((word >> U(24)) & U(255))
+    out[at + 4] = np.uint8((word >> U(32)) & U(255))
+    out[at + 5] = np.uint8((word >> U(40)) & U(255))
+    out[at + 6] = np.uint8((word >> U(48)) & U(255))
+    out[at + 7] = np.uint8((word >> U(56)) & U(255))
+
+
+@njit(nogil=True, cache=True)
 def pack_codes(code, rows, cols, lanes, mode, off, out):
-    """Codes (rows * cols * lanes,) int16 to a chunk in `out`; returns its length.
+    """Codes ((rows * cols + 1) * lanes,) int16, zeros behind the last cell, to a chunk in `out`; returns its length.
 
     `out` has room for `largest(...)` bytes.
     """
@@ -104,51 +128,53 @@ def pack_codes(code, rows, cols, lanes, mode, off, out):
     stride = cols + 3
     rank = np.full((rows + 2) * stride + 3, -1, np.int32)
     where = np.empty(cells + 1, np.int32)
+    away = np.int16(off)
     n = 0
     for i in range(cells):
-        differs = False
+        differs = np.int16(0)
         for j in range(i * lanes, (i + 1) * lanes):
-            differs |= code[j] != off
-        if differs:
+            differs |= code[j] ^ away
+        if differs != 0:
             out[bitmap + (i >> 3)] |= np.uint8(1 << (i & 7))
             where[n] = i
             n += 1
+    where[n] = cells  # the zeros: what stands for a neighbour that is not there
     groups = (n * lanes + GROUP - 1) // GROUP
-    zig = np.zeros(groups * GROUP, np.uint16)
-    zeros = np.zeros(lanes, np.int16)
+    zig = np.empty(groups * GROUP, np.uint16)
+    zig[n * lanes :] = np.uint16(0)
     for k in range(n):
         at = (where[k] // cols + 2) * stride + where[k] % cols + 2
         a, b, d = ranks(rank, at, n, stride)
         rank[at] = k
-        va = zeros if a == n else code[where[a] * lanes : (where[a] + 1) * lanes]
-        vb = zeros if b == n else code[where[b] * lanes : (where[b] + 1) * lanes]
-        vd = zeros if d == n else code[where[d] * lanes : (where[d] + 1) * lanes]
+        here, a, b, d = where[k] * lanes, where[a] * lanes, where[b] * lanes, where[d] * lanes
+        to = k * lanes
         for j in range(lanes):
-            r = np.int16(np.int32(code[where[k] * lanes + j]) - va[j] - vb[j] + vd[j])
-            zig[k * lanes + j] = np.uint16((np.int32(r) << 1) ^ (np.int32(r) >> 15))
+            r = np.int16(code[here + j] - code[a + j] - code[b + j] + code[d + j])
+            zig[to + j] = np.uint16((r << np.int16(1)) ^ (r >> np.int16(15)))
     widths = bitmap + (cells + 7) // 8
     at = widths + (groups + 1) // 2
     out[widths:at] = np.uint8(0)
     start = at
     for g in range(groups):
-        used = 0
-        for j in range(g * GROUP, (g + 1) * GROUP):
-            used |= np.int32(zig[j])
-        width = 0
-        while used >> width:
-            width += 1
-        if width == 15:
-            width = 16
+        z = zig[g * GROUP : (g + 1) * GROUP]
+        used = z[0] | z[1] | z[2] | z[3] | z[4] | z[5] | z[6] | z[7]
+        # Bits of the largest, from a float's exponent, since a loop that ends at chance costs more than the rest.
+        width = max(np.int64(np.float32(used).view(np.uint32) >> U32(23)) - 126, 0)
+        width = 16 if width == 15 else width
         out[widths + (g >> 1)] |= np.uint8(min(width, 15) << (4 * (g & 1)))
-        held, bits = np.uint64(0), 0
-        for j in range(g * GROUP, (g + 1) * GROUP):
-            held |= np.uint64(zig[j]) << np.uint64(bits)
-            bits += width
-            while bits >= 8:
-                out[at] = np.uint8(held & np.uint64(255))
-                held >>= np.uint64(8)
-                bits -= 8
-                at += 1
+        # Half a group's bits, 4 times `width`, fit a word; both halves together are `width` bytes.
+        w = U(width)
+        low = U(z[0]) | U(z[1]) << w | U(z[2]) << U(2) * w | U(z[3]) << U(3) * w
+        high = U(z[4]) | U(z[5]) << w | U(z[6]) << U(2) * w | U(z[7]) << U(3) * w
+        half = 4 * width
+        if 0 < half < 64:
+            low |= high << U(half)
+            high >>= U(64 - half)
+        # Always a whole word: what is too much of it, the next group writes over.
+        put_word(out, at, low)
+        if width > 8:
+            put_word(out, at + 8, high)
+        at += width
     size = at - start
     out[at : at + PAD] = np.uint8(0)
     out[0], out[1] = np.uint8(VERSION), np.uint8(mode)
@@ -177,14 +203,41 @@ def pack(values: NDArray[np.uint8] | NDArray[np.float16], fill: float) -> bytes:
     """
     shape = grid(values.shape)
     flat = values.reshape(-1)
+    code = _room(flat.size, shape[2])
     if values.dtype == np.uint8:
-        mode, code, off = BYTES, flat.astype(np.int16), int(fill)
+        mode, off = BYTES, int(fill)
+        code[: flat.size] = flat
     else:
-        bits = np.append(flat, np.float16(fill)).view(np.uint16)
-        code = np.empty(bits.size, np.int16)
-        mode = FIXED if to_codes(bits, code, True) else ORDERED
-        if mode == ORDERED:
-            to_codes(bits, code, False)
-        code, off = code[:-1], int(code[-1])
+        bits, away = flat.view(np.uint16), np.array([fill], np.float16).view(np.uint16)
+        mode, last = FIXED, np.empty(1, np.int16)
+        if not (to_codes(away, last, True) and to_codes(bits, code[: flat.size], True)):
+            mode = ORDERED
+            to_codes(away, last, False)
+            to_codes(bits, code[: flat.size], False)
+        off = int(last[0])
+    return _packed(code, shape, mode, off)
+
+
+def pack_floats(values: NDArray[np.float32], fill: float) -> bytes | None:
+    """One chunk of a float16 array from float32 values, as `pack` makes it of what `quantise` makes of them.
+
+    None where that takes more than FIXED codes: some value, or the fill, lies beyond [-1, 1].
+    """
+    shape = grid(values.shape)
+    flat = np.ascontiguousarray(values).reshape(-1)
+    code = _room(flat.size, shape[2])
+    off = fill / STEP
+    if not (abs(fill) <= 1 and off == int(off) and float_codes(flat, code[: flat.size])):
+        return None
+    return _packed(code, shape, FIXED, int(off))
+
+
+def _room(size: int, lanes: int) -> NDArray[np.int16]:
+    code = np.empty(size + lanes, np.int16)
+    code[size:] = 0
+    return code
+
+
+def _packed(code: NDArray[np.int16], shape: tuple[int, int, int], mode: int, off: int) -> bytes:
     out = np.empty(largest(*shape), np.uint8)
     return out[: pack_codes(code, *shape, mode, off, out)].tobytes()

@@ -13,12 +13,14 @@ import numpy as np
 import pytest
 import xarray
 import zarr
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from store_kit import KINDS, fake_rows, write_store
 
 import gmaps
 from gmaps.errors import CorruptStoreError, UsageError
 from gmaps.store import compare_sample, open_store
-from gmaps.store.packed import STEP, pack
+from gmaps.store.packed import STEP, pack, pack_floats, quantise
 from gmaps.store.schema import make_layout
 from gmaps.store.unpack import PROBLEMS, unpack
 from gmaps.store.zarr_codec import PackedCodec
@@ -239,3 +241,20 @@ for n in range(20000):
         [sys.executable, "-c", code], cwd=root, env=env, capture_output=True, text=True, timeout=250
     )
     assert done.returncode == 0, done.stderr[-2000:]
+
+
+@settings(deadline=None)
+@given(st.integers(0, 2**32 - 1), st.sampled_from([0.0, 1.0, -1.0, 0.3]), st.booleans())
+def test_floats_are_packed_as_what_they_are_quantised_to(seed, fill, wild):
+    rng = np.random.default_rng(seed)
+    shape = tuple(rng.integers(1, (10, 20, 40)))
+    values = rng.normal(size=shape).astype(np.float32) * np.float32(rng.choice([0.01, 0.2]))
+    values[rng.random(shape[:2]) < 0.5] = fill
+    if wild:
+        values.flat[rng.integers(values.size)] = rng.choice([np.nan, np.inf, -1.001, 2, -0.0, 1.0, 2.0**-13])
+    found = pack_floats(values, fill)
+    stored = quantise(values.reshape(-1)).reshape(shape).astype(np.float16)
+    if found is None:
+        assert fill == 0.3 or not (np.abs(values) <= 1 + 2.0**-12).all()
+    else:
+        assert found == pack(stored, fill)
