@@ -159,7 +159,7 @@ def pack_codes(code, rows, cols, lanes, mode, off, out):
         z = zig[g * GROUP : (g + 1) * GROUP]
         used = z[0] | z[1] | z[2] | z[3] | z[4] | z[5] | z[6] | z[7]
         # Bits of the largest, from a float's exponent, since a loop that ends at chance costs more than the rest.
-        width = max(np.int64(np.float32(used).view(np.uint32) >> U32(23)) - 126, 0)
+        width = max(int(np.float32(used).view(np.uint32) >> U32(23)) - 126, 0)
         width = 16 if width == 15 else width
         out[widths + (g >> 1)] |= np.uint8(min(width, 15) << (4 * (g & 1)))
         # Half a group's bits, 4 times `width`, fit a word; both halves together are `width` bytes.
