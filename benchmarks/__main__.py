@@ -1,15 +1,17 @@
-"""`python -m benchmarks [NAME ...]`: run all benchmarks, or those named."""
+"""`python -m benchmarks [NAME ...]`: run all benchmarks but the long ones, or those named."""
 
 from __future__ import annotations
 
 import importlib
 import sys
 
-NAMES = ("kernels", "build", "scale", "fidelity", "synth")
+NAMES = ("kernels", "build", "scale", "fidelity", "synth", "training", "ablation")
+#: Take more than ten minutes, and run only when named.
+LONG = ("training", "ablation")
 
 
 def main() -> None:
-    names = sys.argv[1:] or NAMES
+    names = sys.argv[1:] or [name for name in NAMES if name not in LONG]
     for name in names:
         if name not in NAMES:
             sys.exit(f"there is no benchmark called {name!r}; known: {', '.join(NAMES)}")
