@@ -1,0 +1,5 @@
+"""`python -m gmaps.cli`, which `torchrun` starts."""
+
+from gmaps.cli import main
+
+main(prog_name="gmaps")
