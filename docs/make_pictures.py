@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.image import imsave
 
 import gmaps
 from gmaps.crop import CropParams, crop_dataset_frame
 from gmaps.evaluation import evaluate_joints, get_protocol
 from gmaps.evaluation.figures import evaluation_figure
 from gmaps.maps import DEFAULT_MAPS, Scene
+from gmaps.overlay import frame_figure
 from gmaps.viz import sample_figure, save_figure
 
 IMAGES = Path(__file__).parent / "img"
@@ -35,6 +38,20 @@ def evaluation_picture() -> None:
     made = [(name, true + rng.normal(0, mm, true.shape)) for name, mm in (("ours", 5), ("theirs", 8))]
     figure = evaluation_figure([evaluate_joints(joints, true, protocol, name=name) for name, joints in made])
     save_figure(figure, IMAGES / "evaluation.png", dpi=60)
+
+
+def overlay_picture() -> None:
+    """A frame as `gmaps datasets NAME --overlay N` draws it, and with joints in a wrong unit."""
+    data = gmaps.load_dataset("synthetic", frames=1000)
+    frame = data.read(512)
+    wrong = replace(frame, joints=frame.joints * np.float32(0.9), name="joints.unit = 0.9 instead of 1")
+    rows = []
+    for one in (frame, wrong):
+        figure = frame_figure(one, data.skeleton, data.info.half_side)
+        figure.set_dpi(64)
+        figure.canvas.draw()
+        rows.append(np.asarray(figure.canvas.buffer_rgba())[..., :3])
+    imsave(IMAGES / "overlay.png", np.concatenate(rows))
 
 
 def kinds_picture() -> None:
@@ -83,3 +100,4 @@ if __name__ == "__main__":
     kinds_picture()
     hands_picture()
     evaluation_picture()
+    overlay_picture()

@@ -169,7 +169,7 @@ def _from_the_side(
         first = np.percentile(points[:, 2], 1)
         points = points[(points[:, 2] < max(center[2], first) + half_side)]
         points = points[:: max(1, len(points) // 8000)]
-        axes.scatter(points[:, 2], points[:, 1], s=1.5, c="#b0b0b0", linewidths=0, rasterized=True)
+        axes.scatter(points[:, 2], points[:, 1], s=2.5, c="#a0a0a0", linewidths=0, rasterized=True)
     if labelled:
         draw_bones(axes, frame.joints[:, 1:], skeleton, 5.0)
     axes.set_aspect("equal", adjustable="datalim")

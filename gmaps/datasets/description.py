@@ -66,7 +66,7 @@ class Depth:
 
 @dataclass(frozen=True)
 class Joints:
-    """[joints]: see docs/datasets.md. `order` has the place in the file of each joint of the skeleton."""
+    """[joints]: see docs/folder.md. `order` has the place in the file of each joint of the skeleton."""
 
     files: Pattern
     kind: Literal["xyz", "uvd"]
@@ -142,7 +142,7 @@ def read_description(root: Path) -> Description:
     if not path.is_file():
         if (root / ".synth").is_dir():
             raise DatasetError(f"{root}: what an interrupted `gmaps synth` left; run the same command again")
-        raise DatasetError(f"{root}: no {FILE} here, which says what its files mean; see docs/datasets.md")
+        raise DatasetError(f"{root}: no {FILE} here, which says what its files mean; see docs/folder.md")
     return parse_description(read_toml(path))
 
 

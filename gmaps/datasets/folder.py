@@ -1,6 +1,6 @@
 """Frames and joints of one's own: any tree of depth files that a `dataset.toml` at its root describes.
 
-What the file may say is in docs/datasets.md; `description.py` reads it. Here the tree is walked once, labels are
+What the file may say is in docs/folder.md; `description.py` reads it. Here the tree is walked once, labels are
 put to their frames, and frames are read one by one.
 """
 
@@ -38,7 +38,7 @@ INFO = DatasetInfo(
     homepage="none: the files are yours",
     terms="Those that dataset.toml states.",
     tree=f"ROOT/{FILE}, and whatever tree of depth and joint files it describes: 16-bit PNG, TIFF, .npy or .npz; "
-    "joints as .npy, .npz, .txt, .csv or .json. docs/datasets.md has a complete example; `gmaps synth --layout "
+    "joints as .npy, .npz, .txt, .csv or .json. docs/folder.md has a complete example; `gmaps synth --layout "
     "folder` writes one.",
     citation="That of dataset.toml.",
     skeleton="that of dataset.toml",

@@ -1,7 +1,7 @@
 """SynHand5M, Malik et al. (3DV 2018): five million synthetic hands with depth, joints, segmentation and mesh.
 
 The set is given on request, and how its files lie is not published: nothing about it is assumed here, neither the
-number of joints nor of vertices. It is read by the layout of docs/datasets.md, in which a `dataset.toml` says what
+number of joints nor of vertices. It is read by the layout of docs/folder.md, in which a `dataset.toml` says what
 there is; `gmaps synth --layout synhand` writes it.
 """
 
