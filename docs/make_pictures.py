@@ -17,6 +17,7 @@ from gmaps.evaluation import evaluate_joints, get_protocol
 from gmaps.evaluation.figures import evaluation_figure
 from gmaps.maps import DEFAULT_MAPS, Scene
 from gmaps.overlay import frame_figure
+from gmaps.training.augment import Augment
 from gmaps.viz import sample_figure, save_figure
 
 IMAGES = Path(__file__).parent / "img"
@@ -52,6 +53,33 @@ def overlay_picture() -> None:
         figure.canvas.draw()
         rows.append(np.asarray(figure.canvas.buffer_rgba())[..., :3])
     imsave(IMAGES / "overlay.png", np.concatenate(rows))
+
+
+def augmentation_picture() -> None:
+    """A crop and five augmentations of it, each with its joints and the map of the little finger's tip."""
+    data = gmaps.load_dataset("synthetic", frames=64)
+    crop = crop_dataset_frame(data.read(42), data.info.depth_range, CropParams())
+    augment = Augment(scale=0.2, translation=15, mirror=0.3, cutouts=2, noise=1.5, edge_loss=0.15, seed=3)
+    crops = [crop, *(augment(crop, epoch, 42)[0] for epoch in range(5))]
+    joint = data.skeleton.joints.index("little_tip")
+    figure = Figure(figsize=(12, 4.3), layout="constrained")
+    FigureCanvasAgg(figure)
+    for k, (axes, c) in enumerate(zip(figure.subplots(2, 6).T, crops, strict=True)):
+        axes[0].imshow(np.where(c.mask, c.depth, np.nan), cmap="gray_r", vmin=-1.2, vmax=1)
+        px = c.joints_px(c.size)
+        for parent, child in data.skeleton.bones:
+            axes[0].plot(px[[parent, child], 1], px[[parent, child], 0], color=data.skeleton.colour(child), lw=1.4)
+        values = gmaps.encode(c, ("geodesic",))["geodesic"][..., joint]
+        axes[1].imshow(np.where(Scene(c, 32).silhouette, values, np.nan), cmap="viridis", vmin=0, vmax=1)
+        row, col = c.joints_px(32)[joint]
+        axes[1].plot(col, row, "o", ms=6, mfc="none", mec="red", mew=1.5)
+        axes[0].set_title("the crop" if k == 0 else f"epoch {k - 1}", fontsize=9)
+        for a, size in zip(axes, (c.size, 32), strict=True):
+            a.set_xticks([])
+            a.set_yticks([])
+            a.set_xlim(-0.5, size - 0.5)
+            a.set_ylim(size - 0.5, -0.5)
+    save_figure(figure, IMAGES / "augmentation.png", dpi=85)
 
 
 def kinds_picture() -> None:
@@ -101,3 +129,4 @@ if __name__ == "__main__":
     hands_picture()
     evaluation_picture()
     overlay_picture()
+    augmentation_picture()

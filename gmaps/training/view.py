@@ -1,0 +1,120 @@
+"""Another view of a crop: by a rolled or mirrored camera, in another cube; and the way back. Imports no torch."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from gmaps.errors import UsageError
+from gmaps.frame import BACKGROUND, Crop, Cube
+from gmaps.kernels import warp
+
+#: Neighbours whose depths differ by more (mm) lie on two surfaces.
+JUMP_MM = 10.0
+
+
+@dataclass(frozen=True)
+class Change:
+    """What was done to a crop, and how to undo it.
+
+    Parameters
+    ----------
+    turn : (3, 3) float64
+        Orthogonal; old camera axes to new ones.
+    before, after
+        The cubes, each in its own camera axes.
+    quarters
+        Quarter turns (anticlockwise, as `np.rot90` turns the grid) where that, and mirroring first, is all that
+        happened in the plane; else None.
+    mirrored
+        Whether columns were reversed first.
+    """
+
+    turn: NDArray[np.float64]
+    before: Cube
+    after: Cube
+    quarters: int | None = None
+    mirrored: bool = False
+
+    @property
+    def undo(self) -> NDArray[np.float32]:
+        """(3, 3) float32: joints of the augmented crop, mm, as columns times this are those of the original."""
+        return np.ascontiguousarray(self.turn.T, np.float32)
+
+    def restore(self, joints_mm: ArrayLike) -> NDArray[np.float64]:
+        """Joints of the augmented crop back in the original's camera axes.
+
+        Parameters
+        ----------
+        joints_mm : (..., 3)
+            mm, such as `prediction * cube[3] + cube[:3]` with the augmented crop's cube.
+
+        Returns
+        -------
+        (..., 3) float64
+            mm.
+        """
+        return np.asarray(joints_mm, np.float64) @ self.turn
+
+    def carry(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
+        """A map of the original, (H, H, C), as that of the augmented crop; for kinds that `Augment.carries`.
+
+        Raises
+        ------
+        UsageError
+            After a change that is no quarter turn.
+        """
+        if self.quarters is None:
+            raise UsageError("only quarter turns and mirroring carry a map over; compute it from the augmented crop")
+        return np.ascontiguousarray(np.rot90(values[:, ::-1] if self.mirrored else values, self.quarters))
+
+
+def turn_matrix(angle: float, quarters: int | None, mirrored: bool) -> NDArray[np.float64]:
+    """(3, 3): old camera axes to new ones, by an angle (radians), or by quarters as `np.rot90` turns the grid."""
+    if quarters is not None:
+        cos, sin = ((1, 0), (0, 1), (-1, 0), (0, -1))[quarters]
+    else:
+        cos, sin = math.cos(angle), math.sin(angle)  # type: ignore[assignment]
+    turn = np.array([[cos, sin, 0], [-sin, cos, 0], [0, 0, 1]], np.float64)
+    if mirrored:
+        turn[:, 0] *= -1
+    return turn
+
+
+def bounded_shift(shift: float, crop: Crop, size: float) -> float:
+    """A cube's shift in depth, mm, by which it cuts no more off the hand than it does unshifted."""
+    hand = crop.depth[crop.depth < BACKGROUND]
+    if not shift or not len(hand):
+        return shift
+    h = crop.cube.half_side
+    near, far = float(hand.min()) * h, float(hand.max()) * h
+    # The shifted cube spans shift - size to shift + size around the old centre.
+    return min(max(shift, min(far - size, 0.0)), max(near + size, 0.0))
+
+
+def move(
+    crop: Crop, turn: NDArray[np.float64], size: float, shift: NDArray[np.float64], out: NDArray[np.float32]
+) -> tuple[Cube, int]:
+    """Write the crop of another cube, by a turned camera; that cube in the turned axes, and the hand pixels seen."""
+    h, c = crop.cube.half_side, np.asarray(crop.cube.center, np.float64)
+    after = Cube(tuple(turn @ (c + shift)), size)
+    # Kept in float32 by the cube: what is drawn must be what it says.
+    new, size = turn.T @ np.asarray(after.center, np.float64), after.half_side
+    if not shift.any():
+        new = c
+    zoom = new[2] / c[2] if crop.projection == "perspective" else 1.0
+    # In the plane, in cube units: g' = turn (zoom (h g + c) - new) / size,
+    # so g = (size turn^-1 g' + new - zoom c) / (zoom h).
+    plane = turn[:2, :2].T * (size / (zoom * h))
+    offset = (new[:2] - zoom * c[:2]) / (zoom * h)
+    s = crop.size
+    # (row, col) are (y, x), and g = (2 p + 1) / s - 1.
+    swap = plane[::-1, ::-1]
+    first = swap @ np.full(2, 1.0 / s - 1) + offset[::-1]
+    inverse = np.column_stack([swap, (first + 1) * s / 2 - 0.5])
+    z_shift = (c[2] - new[2]) / size if shift[2] else 0.0
+    seen = warp.warp(np.ascontiguousarray(crop.depth), inverse, h / size, z_shift, JUMP_MM / h, out)
+    return after, int(seen)
