@@ -29,7 +29,7 @@ def arguments(maps: str | None, pairs: tuple[str, ...], options: dict[str, Any])
 _PLAN_OPTIONS = (
     click.option("--dataset", default="synthetic", show_default=True, help="The data set; see `gmaps datasets`."),
     click.option("--root", metavar="DIR", help="Where its files are; by default $GMAPS_DATA/<name>."),
-    click.option("--out", metavar="STORE", help="The store; by default <name>.zarr here."),
+    click.option("--out", metavar="STORE", help="The store, a path or like s3://...; by default <name>.zarr here."),
     click.option("--maps", metavar="KIND,...", help="Kinds of map, see `gmaps maps`; five of them by default."),
     click.option(
         "--workers", type=click.IntRange(min=0), help="Processes; by default all cores; 0 works in this one."
@@ -90,6 +90,7 @@ class _Part(click.ParamType):
 @click.option(
     "--part", type=_Part(), metavar="K/N", help="Make one part of N of what `gmaps plan` planned; see there."
 )
+@click.option("--staging", metavar="DIR", help="Where shards wait for an upload to s3:// or the like; default: here.")
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and estimate it.")
 @click.option("--max-rejects", default="1%", show_default=True, help="Leave with 3 when more frames are rejected.")
 @click.option("--quiet", is_flag=True, help="No progress.")

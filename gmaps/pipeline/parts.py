@@ -21,7 +21,7 @@ from gmaps.pipeline.lock import build_lock
 from gmaps.pipeline.place import PLAN, open_ledger
 from gmaps.pipeline.plan import Plan
 from gmaps.pipeline.report import BuildReport
-from gmaps.pipeline.run import build
+from gmaps.pipeline.run import build, check_shared
 
 
 def prepare(*arguments: Any, overwrite: bool = False, **options: Any) -> Plan:
@@ -47,6 +47,7 @@ def prepare(*arguments: Any, overwrite: bool = False, **options: Any) -> Plan:
     plan = build(*arguments, dry_run=True, **options)
     if not isinstance(plan, Plan):
         raise TypeError("a dry run gives a plan")
+    check_shared(plan)
     if plan.out.exists():
         raise StoreError(f"{plan.out} is there already: remove it, or choose another --out")
     with build_lock(plan.out):

@@ -5,15 +5,16 @@ from __future__ import annotations
 import json
 import shutil
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from gmaps.errors import CorruptStoreError, FingerprintError, StoreError
 from gmaps.pipeline.fingerprint import differences
-from gmaps.pipeline.ledger import LEDGER, Ledger
+from gmaps.pipeline.ledger import LEDGER, Ledger, ShardRecord
 from gmaps.pipeline.plan import Plan
 from gmaps.pipeline.report import BuildReport
-from gmaps.store.reader import open_store
+from gmaps.store.reader import Store, open_store
 from gmaps.store.verify import read_checksums
 from gmaps.store.writer import CHECKSUMS, write_file
 
@@ -45,11 +46,17 @@ def finished_report(plan: Plan, started: float, overwrite: bool) -> BuildReport 
         raise StoreError(f"{out} is there already, and is no gmaps store: choose another --out") from error
     if overwrite:
         return None
-    _compare(store.attributes["fingerprint_of"], plan, f"{out} was built from something else")
+    compare(store.attributes["fingerprint_of"], plan, f"{out} was built from something else")
     _clear(plan)  # a crash may have come between the last steps of its build
+    size = sum(r.size for r in read_checksums(out)) + (out / CHECKSUMS).stat().st_size
+    return complete_report(plan, store, out, size, started)
+
+
+def complete_report(plan: Plan, store: Store, path: object, size: int, started: float) -> BuildReport:
+    """The report of a store to which nothing had to be done."""
     counts = store.attributes["counts"]
     return BuildReport(
-        path=str(out),
+        path=str(path),
         frames=len(store),
         rejected=counts["rejected"],
         joints_outside=counts["joints_outside"],
@@ -57,13 +64,14 @@ def finished_report(plan: Plan, started: float, overwrite: bool) -> BuildReport 
         shards_done_now=0,
         seconds=time.monotonic() - started,
         frames_per_second=0.0,
-        bytes=sum(r.size for r in read_checksums(out)) + (out / CHECKSUMS).stat().st_size,
+        bytes=size,
         resumed=True,
         rejects=store.rejects,
     )
 
 
-def _compare(old: dict[str, Any], plan: Plan, what: str) -> None:
+def compare(old: dict[str, Any], plan: Plan, what: str) -> None:
+    """Raises `FingerprintError` when something was built from something else than what is planned."""
     if old != plan.fingerprint:
         changes = "; ".join(differences(old, plan.fingerprint))
         raise FingerprintError(f"{what} ({changes}). Use --overwrite to replace it, or another --out")
@@ -80,7 +88,7 @@ def open_ledger(plan: Plan, overwrite: bool = False) -> Ledger:
     ledger = Ledger(plan.partial)
     if ledger.fingerprint is not None and not overwrite:
         what = f"{plan.partial} is the unfinished part ({len(ledger.records)} shards) of a build from something else"
-        _compare(ledger.fingerprint, plan, what)
+        compare(ledger.fingerprint, plan, what)
     if ledger.fingerprint != plan.fingerprint:
         if plan.partial.exists():
             shutil.rmtree(plan.partial)
@@ -89,6 +97,21 @@ def open_ledger(plan: Plan, overwrite: bool = False) -> Ledger:
         ledger.start(plan.fingerprint)
     write_file(plan.partial, PLAN, json.dumps(plan.recipe, indent=1).encode())
     return ledger
+
+
+def finish_arguments(plan: Plan, records: Sequence[ShardRecord]) -> dict[str, Any]:
+    """What `finish_store` needs to know, from all shards in order."""
+    job = plan.job
+    rejects = [r for record in records for r in record.rejects]
+    counts = {"rejected": len(rejects), "joints_outside": sum(r.joints_outside for r in records)}
+    return {
+        "layout": job.layout,
+        "rows": job.rows,
+        "shard_samples": job.shard_samples,
+        "attributes": plan.attributes | {"counts": counts},
+        "rejects": rejects,
+        "shards": [f for record in records for f in record.files],
+    }
 
 
 def publish(plan: Plan) -> None:

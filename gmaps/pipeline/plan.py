@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -23,6 +24,7 @@ from gmaps.pipeline.fingerprint import array_digest, digest, plain
 from gmaps.pipeline.progress import format_bytes, format_seconds
 from gmaps.pipeline.worker import Job
 from gmaps.skeleton import Skeleton
+from gmaps.store.place import is_remote, local_path
 from gmaps.store.schema import FORMAT, SHARD_SAMPLES, MapArray, make_layout
 
 
@@ -72,6 +74,8 @@ class Plan:
         Filled by `probe`.
     stage
         Ends the name of the directory in which the work is done.
+    remote
+        The address of a store in an object store; `out` is then where its shards wait for their upload.
     """
 
     out: Path
@@ -83,6 +87,7 @@ class Plan:
     recipe: dict[str, Any]
     estimate: Estimate | None = None
     stage: str = ".partial"
+    remote: str = ""
 
     @property
     def partial(self) -> Path:
@@ -103,7 +108,7 @@ class Plan:
         """Plain JSON values."""
         e = self.estimate
         return {
-            "out": str(self.out),
+            "out": self.remote or str(self.out),
             "frames": self.job.rows,
             "shards": self.job.shards,
             "shard_samples": self.job.shard_samples,
@@ -119,7 +124,7 @@ class Plan:
         """A few lines for people."""
         job, e = self.job, self.estimate
         lines = [
-            f"{self.out}: {job.rows:,} frames in {job.shards:,} shards of {job.shard_samples:,}",
+            f"{self.remote or self.out}: {job.rows:,} frames in {job.shards:,} shards of {job.shard_samples:,}",
             "arrays: "
             + ", ".join(f"{a.name} {'x'.join(map(str, a.item)) or 'scalar'} {a.dtype}" for a in job.layout),
         ]
@@ -147,6 +152,7 @@ def make_plan(
     dtype: str,
     layout: str = "packed",
     shard_samples: int = SHARD_SAMPLES,
+    staging: str | os.PathLike[str] | None = None,
 ) -> Plan:
     """Checks a build's parameters and says what it will do; see `gmaps.build`.
 
@@ -175,7 +181,7 @@ def make_plan(
         raise DatasetError(f"{dataset.info.name}: the split has no frames")
     centers = None if named else load_centers(center, dataset.camera, len(index))[:rows]
 
-    target = Path(os.path.abspath(out))
+    target, remote = _target(out, staging)
     spec = dict(dataset.spec())
     if spec.get("root") is not None:
         spec["root"] = os.path.abspath(spec["root"])  # workers may run in another directory
@@ -207,7 +213,28 @@ def make_plan(
         "layout": layout,
         "shard_samples": shard_samples,
     }  # fmt: skip
-    return Plan(target, job, centers, decides, attributes, cores() if workers is None else workers, plain(recipe))
+    return Plan(
+        target,
+        job,
+        centers,
+        decides,
+        attributes,
+        cores() if workers is None else workers,
+        plain(recipe),
+        remote=remote,
+    )
+
+
+def _target(out: str | os.PathLike[str], staging: str | os.PathLike[str] | None) -> tuple[Path, str]:
+    """Where a store is made, and its address if that is elsewhere."""
+    if not is_remote(out):
+        if staging is not None:
+            raise UsageError(f"shards wait for an upload only on their way to an object store, and {out} is none")
+        return Path(os.path.abspath(local_path(out))), ""
+    address = os.fspath(out).rstrip("/")
+    # Two stores of one name wait in one directory.
+    unique = hashlib.sha256(address.encode()).hexdigest()[:8]
+    return Path(os.path.abspath(staging or ".")) / f"{address.rpartition('/')[2]}-{unique}", address
 
 
 def map_array(name: str, params: MapParams, skeleton: Skeleton) -> MapArray:

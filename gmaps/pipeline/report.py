@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gmaps.pipeline.progress import format_bytes, format_seconds
+
+if TYPE_CHECKING:
+    from gmaps.pipeline.ledger import ShardRecord
+    from gmaps.pipeline.plan import Plan
 
 
 @dataclass(frozen=True)
@@ -75,3 +81,25 @@ class BuildReport:
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values."""
         return asdict(self)
+
+
+def make_report(
+    plan: Plan, path: object, records: Sequence[ShardRecord], started: float, made: int, size: int, resumed: bool
+) -> BuildReport:
+    """The report of a build of some shards, of which so many were made now."""
+    seconds = time.monotonic() - started
+    rejects = [r for record in records for r in record.rejects]
+    rows = sum(r.rows for r in records)
+    return BuildReport(
+        path=str(path),
+        frames=rows,
+        rejected=len(rejects),
+        joints_outside=sum(r.joints_outside for r in records),
+        shards_total=len(records),
+        shards_done_now=made,
+        seconds=seconds,
+        frames_per_second=min(made * plan.job.shard_samples, rows) / seconds,
+        bytes=size,
+        resumed=resumed,
+        rejects=rejects,
+    )

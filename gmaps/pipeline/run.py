@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from gmaps.datasets import load_dataset
@@ -17,13 +16,14 @@ from gmaps.frame import Projection
 from gmaps.maps import DEFAULT_MAPS, MapParams, warm_up
 from gmaps.maps.base import Normalize, Profile
 from gmaps.pipeline.dispatch import make_shards
-from gmaps.pipeline.ledger import Ledger, Part, ShardRecord, part_ledger
+from gmaps.pipeline.ledger import Ledger, Part, part_ledger
 from gmaps.pipeline.lock import build_lock, part_lock
-from gmaps.pipeline.place import finished_report, open_ledger, publish
+from gmaps.pipeline.place import finish_arguments, finished_report, open_ledger, publish
 from gmaps.pipeline.plan import Plan, make_plan
 from gmaps.pipeline.probe import Watch, check_space, clamp_workers, parse_memory, probe
 from gmaps.pipeline.progress import Progress
-from gmaps.pipeline.report import BuildReport
+from gmaps.pipeline.report import BuildReport, make_report
+from gmaps.pipeline.upload import WAITING, build_there
 from gmaps.store.schema import SHARD_SAMPLES
 from gmaps.store.writer import finish_store, remove_temporaries
 
@@ -56,6 +56,7 @@ def build(
     shard_samples: int = SHARD_SAMPLES,
     memory: str | float | None = None,
     part: Part | None = None,
+    staging: str | os.PathLike[str] | None = None,
 ) -> BuildReport | Plan:
     """Build a store of crops and guidance maps.
 
@@ -107,6 +108,8 @@ def build(
     part
         (K, N): make only every N-th shard, from the K-th on, of a store that several machines build on one file
         system. `finalize` makes a store of the parts.
+    staging
+        For a store in an object store: the directory in which shards wait for their upload, by default the current.
 
     Returns
     -------
@@ -147,17 +150,20 @@ def build(
         dtype=dtype,
         layout=layout,
         shard_samples=shard_samples,
+        staging=staging,
     )
     if dry_run:
         estimate = probe(plan, source)
         return replace(plan, estimate=estimate, workers=clamp_workers(plan, estimate, budget))
     make = partial(make_missing, plan, source, scheduler, budget, progress)
     if part is not None:
-        _check_part(part, overwrite)
+        _check_part(plan, part, overwrite)
         report = finished_report(plan, started, False)
         if report is None:
             with part_lock(plan.out, part, partial(open_ledger, plan)) as ledger:
                 report = _build_part(plan, part, ledger, started, make)
+    elif plan.remote:
+        report = build_there(plan, started, overwrite, make)
     else:
         with build_lock(plan.out):
             report = finished_report(plan, started, overwrite) or _build(plan, started, overwrite, make)
@@ -217,7 +223,8 @@ def make_missing(
         workers = clamp_workers(plan, estimate, budget)
         if workers < min(plan.workers, len(todo)) and scheduler is None:
             bar.say(f"{workers} workers: more would not fit into the memory allowed")
-        check_space(plan, estimate, len(todo))
+        # Where shards are uploaded, only some of them are here at a time.
+        check_space(plan, estimate, min(len(todo), WAITING + max(workers, 1)) if plan.remote else len(todo))
         watch = Watch(plan, estimate, workers)
         try:
             for record in make_shards(replace(plan, workers=workers), dataset, todo, scheduler):
@@ -234,17 +241,13 @@ def _build(plan: Plan, started: float, overwrite: bool, make: _Make) -> BuildRep
     ledger = open_ledger(plan, overwrite)
     ledger.take_parts()
     remove_temporaries(plan.partial)
-    job = plan.job
+    shards = range(plan.job.shards)
     resumed = bool(ledger.records)
-    made = make(ledger, range(job.shards))
-    records = [ledger.records[k] for k in range(job.shards)]
-    rejects = [r for record in records for r in record.rejects]
-    outside = sum(r.joints_outside for r in records)
-    attributes = plan.attributes | {"counts": {"rejected": len(rejects), "joints_outside": outside}}
-    files = [f for record in records for f in record.files]
-    size = finish_store(plan.partial, job.layout, job.rows, job.shard_samples, attributes, rejects, files)
+    made = make(ledger, shards)
+    records = [ledger.records[k] for k in shards]
+    size = finish_store(plan.partial, **finish_arguments(plan, records))
     publish(plan)
-    return _report(plan, plan.out, records, started, made, size, resumed)
+    return make_report(plan, plan.out, records, started, made, size, resumed)
 
 
 def _build_part(plan: Plan, part: Part, whole: Ledger, started: float, make: _Make) -> BuildReport:
@@ -260,33 +263,25 @@ def _build_part(plan: Plan, part: Part, whole: Ledger, started: float, make: _Ma
     made = make(ledger, wanted)
     records = [ledger.records[i] for i in wanted]
     size = sum(f.size for record in records for f in record.files)
-    return replace(_report(plan, plan.partial, records, started, made, size, resumed), part=f"{k}/{n}")
+    return replace(make_report(plan, plan.partial, records, started, made, size, resumed), part=f"{k}/{n}")
 
 
-def _report(
-    plan: Plan, path: Path, records: Sequence[ShardRecord], started: float, made: int, size: int, resumed: bool
-) -> BuildReport:
-    seconds = time.monotonic() - started
-    rejects = [r for record in records for r in record.rejects]
-    rows = sum(r.rows for r in records)
-    return BuildReport(
-        path=str(path),
-        frames=rows,
-        rejected=len(rejects),
-        joints_outside=sum(r.joints_outside for r in records),
-        shards_total=len(records),
-        shards_done_now=made,
-        seconds=seconds,
-        frames_per_second=min(made * plan.job.shard_samples, rows) / seconds,
-        bytes=size,
-        resumed=resumed,
-        rejects=rejects,
-    )
-
-
-def _check_part(part: Part, overwrite: bool) -> None:
+def _check_part(plan: Plan, part: Part, overwrite: bool) -> None:
     k, n = part
+    check_shared(plan)
     if not 1 <= k <= n:
         raise UsageError(f"a part is K/N with K from 1 to N, got {k}/{n}")
     if overwrite:
         raise UsageError("a part replaces nothing: run `gmaps plan --overwrite` first, then the parts")
+
+
+def check_shared(plan: Plan) -> None:
+    """A build in parts needs files that all its machines see.
+
+    Raises
+    ------
+    UsageError
+        For a store in an object store.
+    """
+    if plan.remote:
+        raise UsageError(f"{plan.remote}: parts need a file system that all machines share; build there, then copy")
