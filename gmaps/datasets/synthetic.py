@@ -73,7 +73,7 @@ class Synthetic(Reader):
         if not len(frame):
             raise UsageError(f"{self.frames} synthetic frames hold none to test: every 10th is; ask for more frames")
         subject = (frame % self.people).astype(np.int16)
-        sequence = (frame // self.people % len(FAMILIES)).astype(np.int16)
+        sequence = self._family(frame).astype(np.int16)
         return Index(frame, subject, sequence, tuple(f"S{k}" for k in range(self.people)), FAMILIES)
 
     def read(self, i: int) -> Frame:
@@ -90,8 +90,13 @@ class Synthetic(Reader):
     def scene(self, i: int) -> Scene:
         """The hand of the frame at position i: its shape, its angles, its bones in camera axes."""
         number = int(self._index.frame[self.position(i)])
-        family = FAMILIES[number // self.people % len(FAMILIES)]
+        family = FAMILIES[int(self._family(np.asarray(number)))]
         return make_scene(self.seed, number, number % self.people, family, STAGE)
+
+    def _family(self, frame: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Which family of poses frames show. Ten people in turn show one; of more people, each shows all in time."""
+        passes = frame // self.people if self.people != PEOPLE else 0
+        return (frame // PEOPLE + passes) % len(FAMILIES)
 
     def mesh(self, i: int) -> tuple[NDArray[np.float64], NDArray[np.int32]]:
         """The hand of the frame at position i as a closed surface.

@@ -16,7 +16,8 @@ torch = pytest.importorskip("torch")
 from gmaps.training.checkpoint import load_checkpoint  # noqa: E402
 from gmaps.training.log import read_log  # noqa: E402
 
-FLAGS = "--size 32 --stem 8 --width 8 --head 8,8 --hidden 16 --epochs 2 --batch 16 --workers 0 --log-steps 1".split()
+NET = ["--size", "32", "--stem", "8", "--width", "8", "--head", "8,8", "--hidden", "16"]
+HOW = ["--epochs", "2", "--batch", "16", "--workers", "0", "--log-steps", "1", "--patience", "0", "--quiet"]
 
 
 @pytest.mark.slow
@@ -25,8 +26,8 @@ def test_two_processes_share_the_frames_and_stay_the_same(tmp_path):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [sys.executable, "-m", "gmaps.cli", "train", str(tmp_path / "hands.zarr"), "--model", "geodesic", *FLAGS,
-               "--device", "cpu", "--precision", "float32", "--patience", "0", "--quiet", "--out", str(tmp_path / "run")]  # fmt: skip
+    command = [sys.executable, "-m", "gmaps.cli", "train", str(tmp_path / "hands.zarr"), "--model", "geodesic"]
+    command += [*NET, *HOW, "--device", "cpu", "--precision", "float32", "--out", str(tmp_path / "run")]
     started = [
         subprocess.Popen(command, env=os.environ | {
             "RANK": str(rank), "WORLD_SIZE": "2", "LOCAL_RANK": str(rank), "MASTER_ADDR": "127.0.0.1",

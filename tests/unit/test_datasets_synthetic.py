@@ -174,3 +174,14 @@ def test_more_people_take_turns_and_every_tenth_is_tested_on():
     assert many.read(23).subject == 23
     with pytest.raises(UsageError, match="people"):
         load_dataset("synthetic", people=5)
+
+
+@pytest.mark.parametrize("people", [10, 40, 170, 1000])
+def test_every_family_is_shown_early_and_by_everybody(people):
+    index = load_dataset("synthetic", frames=17 * people, people=people).index()
+    assert len(set(index.sequence[:170].tolist())) > 10
+    shown = {int(f) for f in index.sequence[index.subject == 7]}
+    assert len(shown) == 17
+    data = load_dataset("synthetic", frames=17 * people, people=people)
+    assert index.sequence[5] == 0
+    assert data.read(163).sequence == index.sequence[163]
