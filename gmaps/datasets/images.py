@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, BinaryIO
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -85,13 +87,14 @@ def parse_depth(data: bytes, name: str, depth: Depth, size: tuple[int, int]) -> 
         raw = _weighted(raw, name, depth.rgb)
     with np.errstate(all="ignore"):  # NaN, and more than float32 holds
         mm = raw.astype(np.float32)
-        lost = ~np.isfinite(mm) if raw.dtype.kind == "f" else np.zeros(mm.shape, bool)
-        for value in depth.none:
-            lost |= raw == value
         if depth.unit != 1:
             mm *= np.float32(depth.unit)
-        lost |= mm > depth.farthest
-        mm[lost] = 0
+        if raw.dtype.kind == "f":
+            mm[~np.isfinite(mm)] = 0
+        for value in depth.none:
+            mm[raw == value] = 0
+        if math.isfinite(depth.farthest):
+            mm[mm > depth.farthest] = 0
     low, high = mm.min(), mm.max()
     if not (low >= 0 and high < FARTHEST_MM):
         raise FrameError(
@@ -162,11 +165,11 @@ def _check_array(
 
 def _weighted(image: NDArray[np.uint8], name: str, rgb: tuple[float, ...]) -> NDArray[np.float32]:
     """Depth out of red, green and blue; OpenCV has blue first."""
-    out = np.zeros(image.shape[:2], np.float32)
-    for channel, weight in zip((2, 1, 0), rgb, strict=True):
-        if weight:
-            out += np.float32(weight) * image[..., channel]
-        elif image[..., channel].any():
-            colour = ("red", "green", "blue")[2 - channel]
+    blue, green, red = cv2.split(image)
+    for channel, weight, colour in zip((red, green, blue), rgb, ("red", "green", "blue"), strict=True):
+        if not weight and cv2.countNonZero(channel):
             raise FrameError(f"{name}: has {colour} in it, so it is a picture and no depth; take the depth file")
-    return out
+    out = cv2.addWeighted(red, rgb[0], green, rgb[1], 0, dtype=cv2.CV_32F)
+    if rgb[2]:
+        out = cv2.addWeighted(out, 1, blue, rgb[2], 0, dtype=cv2.CV_32F)
+    return out.astype(np.float32, copy=False)
