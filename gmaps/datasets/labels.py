@@ -116,6 +116,8 @@ def _text(data: bytes, name: str, spec: Joints) -> tuple[NDArray[np.float64], tu
         try:
             row = [float(w) for w in words]
             problem = "" if len(row) == width else f"{len(row)} numbers, not {width} as in the first"
+            if b"_" in line and any(b"_" in w for w in words):  # Python takes 1_0 for 10
+                problem = f"{next(w for w in words if b'_' in w)[:40]!r} is no number"
         except ValueError as error:
             problem = str(error)
         if width == 0 or width > _MOST_NUMBERS:

@@ -76,4 +76,13 @@ def _own_skeleton(table: Table) -> Skeleton:
         wrong = next((j for j in joints if members.count(place[j]) != 1), "")
         table.fail("fingers", f"must have every joint once; {wrong!r} is there {members.count(place[wrong])} times")
     evaluation = tuple(find("evaluation", j) for j in table.texts("evaluation", ()))
-    return Skeleton(name, joints, parents, fingers, evaluation=evaluation)
+    common = {}
+    if (others := table.table("common")) is not None:
+        others.allow(*joints)
+        common = {j: others.text(j) for j in joints if j in others}
+        others.close()
+        called = [common.get(j, j) for j in joints]
+        twice = next((j for j in common if called.count(common[j]) > 1), None)
+        if twice is not None:
+            table.fail("common", f"calls two joints {common[twice]!r}")
+    return Skeleton(name, joints, parents, fingers, evaluation=evaluation, common=common)

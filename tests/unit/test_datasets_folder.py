@@ -16,6 +16,7 @@ import pytest
 from gmaps.camera import Camera
 from gmaps.datasets import check_dataset, load_dataset
 from gmaps.errors import DatasetError, FrameError, UnknownNameError, UsageError
+from gmaps.skeleton import get_skeleton
 
 CAMERA = Camera(475.0, 470.0, 31.0, 25.0, 64, 48)
 HEAD = """
@@ -325,6 +326,10 @@ def test_lines_never_slip(tmp_path):
     for k in (1, 2):
         with pytest.raises(FrameError, match=rf"j.csv, line {k + 1}: {0 if k == 1 else 3} numbers, not 63"):
             data.read(k)
+    slipped = [*lines[:2], lines[2].replace(lines[2].split(",")[0], "1_0", 1), *lines[3:]]
+    (root / "j.csv").write_text("\n".join(slipped))
+    with pytest.raises(FrameError, match=r"j.csv, line 3: b'1_0' is no number"):  # to Python it is 10
+        load_dataset("folder", root).read(2)
     (root / "j.csv").write_bytes(b"\r\r\n".join(line.encode() for line in lines))  # ICVL's ends
     np.testing.assert_array_equal(load_dataset("folder", root).read(3).joints, want[3])
 
@@ -372,6 +377,16 @@ def test_skeletons_of_14_to_42_joints(count, tmp_path):
     assert data.skeleton.name == data.info.skeleton == "mine"
     assert data.skeleton.fingers["index"] == tuple(range(9, count))
     np.testing.assert_array_equal(data.read(1).joints, want[1])
+
+
+def test_own_skeletons_meet_others_by_name(tmp_path):
+    toml = PLAIN + own_skeleton(22) + "[skeleton.common]\nj3 = 'thumb_tip'\nj9 = 'index_tip'\n"
+    own = load_dataset("folder", tree(tmp_path / "t", toml)).skeleton
+    msra = get_skeleton("msra21")
+    shared = own.shared_with(msra)
+    assert len(shared) == 2
+    assert list(own.mapping_to(shared)) == [3, 9]
+    assert list(msra.mapping_to(shared)) == [20, 4]
 
 
 @pytest.mark.parametrize("count", [10, 13, 43, 64])
@@ -517,6 +532,9 @@ GOOD = HEAD + PLAIN + '[joints]\nfiles = "j.npy"\n' + SKELETON
         (SKELETON, own_skeleton(14).replace("['', 'j0'", "['', 3"), "skeleton.parents names '3'"),
         (SKELETON, own_skeleton(14).replace("palm = ['j0', ", "palm = ["), "'j0' is there 0 times"),
         (SKELETON, own_skeleton(14).replace("palm =", "pinky ="), "knows no key 'pinky'"),
+        (SKELETON, own_skeleton(14) + "[skeleton.common]\nwrist = 'wrist'", "knows no key 'wrist'"),
+        (SKELETON, own_skeleton(14) + "[skeleton.common]\nj1 = 3", r"skeleton.common.j1 must be a string"),
+        (SKELETON, own_skeleton(14) + "[skeleton.common]\nj1 = 'j2'", "skeleton.common calls two joints 'j2'"),
         (SKELETON, SKELETON + "[splits]\ntest = { subject = ['a'] }", r"\[splits.test\] knows no key 'subject'"),
         (SKELETON, SKELETON + "[splits]\nval = { }", r"\[splits\] knows no key 'val'"),
         (SKELETON, SKELETON + "[mesh]\nfiles = '{frame}.obj'", "mesh.files must end in .npy, .npz"),

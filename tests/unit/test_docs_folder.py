@@ -74,7 +74,7 @@ def test_the_page_names_every_key_there_is(hands, monkeypatch):
     monkeypatch.setattr(toml.Table, "close", spy)
     read_description(hands[0])
     assert len(asked) > 40
-    for table, key in sorted(asked):
+    for table, key in sorted(a for a in asked if a[0] != "skeleton.common"):  # its keys are joints
         assert re.search(rf"^{key} = |\[{table + '.' if table else ''}{key}\]|`{key}`|[.`]{key}\b", PAGE, re.M), (
             table,
             key,
