@@ -50,6 +50,8 @@ _TRAINING = (
     click.option("--precision", type=click.Choice(["auto", "float32", "bf16", "fp16"]), default="auto",
                  show_default=True, help="auto: bf16 where the device has it."),
     click.option("--compile", is_flag=True, help="Use torch.compile."),
+    click.option("--augment", default="off", show_default=True, metavar="on|off|rotation=30,noise=1,...",
+                 help="Change frames anew in each epoch; maps are then computed while training."),
     click.option("--on-the-fly", is_flag=True, help="Compute the maps while training; the store need not hold them."),
 )  # fmt: skip
 _LOSS = (

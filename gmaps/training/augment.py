@@ -8,6 +8,7 @@ mm, so a map of it is what `gmaps.encode` makes of it. Imports no torch.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
@@ -20,8 +21,9 @@ from gmaps.kernels import raster, warp
 from gmaps.maps import MapParams
 from gmaps.training.view import JUMP_MM, Change, bounded_shift, move, turn_matrix
 
-#: Maps of one number a cell and joint, for which turning the crop is turning the map.
-_TURNING = frozenset({"signed_edt", "geodesic", "geodesic_weighted", "geodesic_surface", "euclidean", "heatmap"})
+#: Maps of one number a cell and joint, for which turning the crop is turning the map. Not geodesic_surface: its
+#: triangles have a diagonal, which turns against them, and values differ by up to 0.01.
+_TURNING = frozenset({"signed_edt", "geodesic", "geodesic_weighted", "euclidean", "heatmap"})
 #: Those of them that know the silhouette and the joints in the plane, but no depth.
 _FLAT = frozenset({"signed_edt", "geodesic", "heatmap"})
 #: A change that leaves less of the hand than this share of its pixels is not made.
@@ -123,6 +125,43 @@ class Augment:
                 f"augmentation: no {', '.join(unknown)}; known: {', '.join(f.name for f in fields(cls))}"
             )
         return cls(**values)
+
+    @classmethod
+    def parse(cls, text: str, seed: int = 0) -> Augment | None:
+        """From a command line: "on" for the defaults, "rotation=30,noise=1" for others, "off" for None.
+
+        Parameters
+        ----------
+        text
+            What was typed.
+        seed
+            Unless the text has one.
+
+        Raises
+        ------
+        UsageError
+            A name or a value that is none.
+        """
+        if text in ("off", "on"):
+            return cls(seed=seed) if text == "on" else None
+        kinds: dict[str, Callable[[str], Any]] = {
+            "quarter_turns": lambda v: {"true": True, "false": False}[v.lower()],
+            "cutouts": int,
+            "seed": int,
+        }
+        values: dict[str, Any] = {"seed": seed}
+        for part in text.split(","):
+            name, _, value = part.partition("=")
+            name = name.strip()
+            try:
+                values[name] = kinds.get(name, float)(value.strip())
+            except (KeyError, ValueError):
+                raise UsageError(
+                    f"augmentation: {part.strip()!r} is no NAME=VALUE; say on, off, or such as rotation=30,noise=1"
+                ) from None
+        if values.get("quarter_turns"):
+            values.setdefault("rotation", 0.0)
+        return cls.from_dict(values)
 
     @classmethod
     def exact(cls, *, mirror: float = 0.0, depth: float = 0.0, seed: int = 0) -> Augment:

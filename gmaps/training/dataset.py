@@ -12,12 +12,14 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
-from gmaps.errors import StoreError
+from gmaps.errors import StoreError, UsageError
 from gmaps.frame import Crop, Cube
 from gmaps.maps import MapParams, get_map
 from gmaps.maps.batch import encode_batch, silhouettes
 from gmaps.store import Store, open_store
+from gmaps.training.augment import Augment, augment_rows
 from gmaps.training.collate import Batch, Item, allocate
+from gmaps.training.view import Change
 
 
 class GuidanceDataset(Dataset[Item]):
@@ -30,10 +32,13 @@ class GuidanceDataset(Dataset[Item]):
     maps
         Kinds to give; all in the store by default, none for ().
     on_the_fly
-        Compute the maps from the stored crop, by the function that a build uses, instead of reading them: bit-equal
-        to a store of float32, and any kind can be had.
+        Compute the maps from the crop, by the function that a build uses, instead of reading them: bit-equal to a
+        store of float32, and any kind can be had. By default only with `augment`.
     valid_only
         Leave out rejected frames. With False they come with depth 1, maps 0 and joints NaN.
+    augment
+        Changes each crop anew in every epoch; see `Augment` and `set_epoch`. With `on_the_fly=False` stored maps are
+        carried over, which exact changes allow.
     transform
         Called with each item; its result is given instead.
 
@@ -48,6 +53,7 @@ class GuidanceDataset(Dataset[Item]):
     - "joints_mm": (J, 3) float32, mm, camera axes
     - "cube": (4,) float32, centre and half side, mm
     - "index": int, row in the store
+    - "undo": (3, 3) float32, with `augment`: `mm @ undo.T` are joints in mm in the original camera's axes
 
     A loader reads a batch in one call. With `gmaps.training.collate` as its `collate_fn` the batch is handed on
     without a further copy.
@@ -58,6 +64,8 @@ class GuidanceDataset(Dataset[Item]):
     ------
     StoreError
         A kind that the store does not hold is asked for, and not on the fly.
+    UsageError
+        Stored maps are asked for that the augmentation does not carry over.
 
     Examples
     --------
@@ -70,18 +78,21 @@ class GuidanceDataset(Dataset[Item]):
         store: Store | str | os.PathLike[str],
         maps: Sequence[str] | None = None,
         *,
-        on_the_fly: bool = False,
+        on_the_fly: bool | None = None,
         valid_only: bool = True,
+        augment: Augment | None = None,
         transform: Callable[[Item], Item] | None = None,
     ) -> None:
         self.store = store if isinstance(store, Store) else open_store(os.fspath(store))
         self.maps = tuple(self.store.maps if maps is None else maps)
-        self.on_the_fly = on_the_fly
-        self.transform = transform
+        self.on_the_fly = augment is not None if on_the_fly is None else on_the_fly
+        self.augment, self.transform = augment, transform
+        # Shared with workers that live on from epoch to epoch.
+        self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()
         for name in self.maps:
             get_map(name)
         missing = [name for name in self.maps if name not in self.store.maps]
-        if missing and not on_the_fly:
+        if missing and not self.on_the_fly:
             raise StoreError(
                 f"{self.store.path} does not hold {', '.join(missing)}, only {', '.join(self.store.maps)}: "
                 f"`gmaps store add {self.store.path} {' '.join(missing)}` adds what is missing, and on_the_fly=True "
@@ -90,12 +101,24 @@ class GuidanceDataset(Dataset[Item]):
         self.params = MapParams.from_dict(self.store.attributes["maps"])
         if self.maps:
             self.params = replace(self.params, maps=self.maps)
+        if augment is not None and not self.on_the_fly:
+            size, projection = self.store.attributes["crop"]["size"], self.store.attributes["crop"]["projection"]
+            lost = [n for n in self.maps if not augment.carries(n, self.params, size, projection)]
+            if lost:
+                raise UsageError(
+                    f"stored maps of {', '.join(lost)} cannot be carried over by {augment}: leave out "
+                    "on_the_fly=False, which computes them, or use Augment.exact()"
+                )
         self.rows = np.arange(len(self.store))
         if valid_only:
             self.rows = self.rows[np.asarray(self.store.column("valid"), bool)]
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Decides, with the seed and the row, what augmentation does; call it before each pass. Workers follow."""
+        self._epoch.fill_(epoch)
 
     def __getitem__(self, index: int) -> Item:
         item = self.read_batch([index])[0]
@@ -123,11 +146,16 @@ class GuidanceDataset(Dataset[Item]):
         if not self.on_the_fly:
             names += [f"maps/{name}" for name in self.maps]
         read = self.store.read(rows, names, out={n: b for n, b in buffers.items() if n in names})
+        changes = self._change(read, rows)
         cube, joints = read["cube"], read["joints"]
         silhouette = silhouettes(read["depth"], cube, self.params.size, self.params.profile)
         maps = {name: buffers[f"maps/{name}"] for name in self.maps}
         if self.on_the_fly and self.maps:
             self._encode(read, silhouette, maps)
+        else:
+            for k, change in enumerate(changes):
+                for m in maps.values():
+                    m[k] = m[k] if change is None else change.carry(m[k])
         stacked: Item = {
             "depth": made["depth"][:, None],
             "joints_mm": torch.from_numpy(joints),
@@ -139,7 +167,19 @@ class GuidanceDataset(Dataset[Item]):
             # As `Crop.joints`; NaN where there is no cube.
             "joints": torch.from_numpy((joints - cube[:, None, :3]) / cube[:, None, 3:]),
         }
+        if self.augment is not None:
+            turned = [np.eye(3, dtype=np.float32) if c is None else c.undo for c in changes]
+            stacked["undo"] = torch.from_numpy(np.stack(turned))
         return Batch(stacked)
+
+    def _change(self, read: dict[str, Any], rows: NDArray[np.int64]) -> list[Change | None]:
+        """Augment what was read, in place; nothing without augmentation."""
+        if self.augment is None:
+            return []
+        read["cube"], read["joints"] = read["cube"].copy(), read["joints"].copy()
+        projection = self.store.attributes["crop"]["projection"]
+        epoch = int(self._epoch)
+        return augment_rows(self.augment, read["depth"], read["cube"], read["joints"], projection, epoch, rows)
 
     def _map_shape(self, name: str) -> tuple[int, ...]:
         if self.on_the_fly:

@@ -15,6 +15,7 @@ from gmaps.errors import StoreError, UsageError, unknown_name
 from gmaps.frame import Crop, Cube, Projection
 from gmaps.maps.multiview import views
 from gmaps.store import Store
+from gmaps.training.augment import Augment
 from gmaps.training.collate import Item, collate
 from gmaps.training.dataset import GuidanceDataset
 from gmaps.training.model import ModelParams
@@ -42,6 +43,7 @@ def make_dataset(
     *,
     guided: bool = True,
     on_the_fly: bool = False,
+    augment: Augment | None = None,
     transform: Transform | None = None,
 ) -> GuidanceDataset:
     """The data set that a model trains on: depth, and the maps that it learns or reads, and no others.
@@ -54,6 +56,7 @@ def make_dataset(
     kinds = list(params.maps) if guided else []
     if params.dims == 3 and params.reads not in kinds:
         kinds.append(params.reads)
+    on_the_fly = on_the_fly or augment is not None
     missing = [name for name in kinds if name not in store.maps]
     if missing and not on_the_fly:
         raise StoreError(
@@ -63,7 +66,7 @@ def make_dataset(
         )
     if params.reads == "views":
         transform = _AddViews(store.attributes["crop"]["projection"], params.size, transform)
-    return GuidanceDataset(store, kinds, on_the_fly=on_the_fly and bool(kinds), transform=transform)
+    return GuidanceDataset(store, kinds, on_the_fly=on_the_fly and bool(kinds), augment=augment, transform=transform)
 
 
 def network_input(batch: dict[str, Any], params: ModelParams) -> Tensor:

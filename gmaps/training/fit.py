@@ -16,6 +16,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from gmaps.errors import GmapsError, UsageError, unknown_name
 from gmaps.store import Store
+from gmaps.training.augment import Augment
 from gmaps.training.checkpoint import CheckpointError, check_store, load_checkpoint, save_checkpoint
 from gmaps.training.device import Device, open_device
 from gmaps.training.feed import (
@@ -81,6 +82,8 @@ class TrainParams:
         Use `torch.compile`.
     on_the_fly
         Compute the maps while training.
+    augment
+        "off", "on", or such as "rotation=30,noise=1": see `Augment`. Maps are then computed while training.
     loss
         Weights of the losses.
     """
@@ -99,6 +102,7 @@ class TrainParams:
     precision: str = "auto"
     compile: bool = False
     on_the_fly: bool = False
+    augment: str = "off"
     loss: LossParams = field(default_factory=LossParams)
 
     def __post_init__(self) -> None:
@@ -168,10 +172,13 @@ class Trainer:
         self.guided = model.guided and bool(model.maps) and params.loss.map_weight > 0
         self.loss = params.loss if self.guided else LossParams(0.0, params.loss.pose_weight, params.loss.pose)
         kept = {"guided": self.guided, "on_the_fly": params.on_the_fly}
-        self.data = make_dataset(store, model, **kept, transform=transform)
+        augment = Augment.parse(params.augment, params.seed)
+        self.data = make_dataset(store, model, **kept, augment=augment, transform=transform)
         # Augmented frames are to learn from, not to be judged by.
         clean = (
-            self.data if transform is None else make_dataset(store, model, guided=False, on_the_fly=params.on_the_fly)
+            self.data
+            if augment is None and transform is None
+            else make_dataset(store, model, guided=False, on_the_fly=params.on_the_fly)
         )
         learn, judge = split(self.data, params.validation, params.seed)
         self.batches = Batches(learn, params.batch, params.seed, device.rank, device.world)
@@ -273,6 +280,7 @@ class Trainer:
         now, size = self.progress, self.params.batch * self.device.world
         self.net.train()
         self.batches.epoch, self.batches.start = now.epoch, now.within
+        self.data.set_epoch(now.epoch)
         saved, shown, sums = time.monotonic(), (now.seconds, now.waited, now.step), np.zeros(4)
         before, first = time.perf_counter(), True
         for batch in self.loader:
@@ -393,7 +401,7 @@ def train(
     overwrite
         Begin anew, whatever `out` holds.
     transform
-        Augmentation: called with each item that is trained on.
+        Called with each item that is trained on.
     progress
         Draw a bar.
     checkpoint_minutes

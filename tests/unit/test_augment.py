@@ -10,13 +10,17 @@ from gmaps.crop import CropParams, crop_dataset_frame
 from gmaps.errors import UsageError
 from gmaps.frame import Crop, Cube
 from gmaps.kernels import warp
-from gmaps.maps import MapParams
+from gmaps.maps import MapParams, Scene
 from tests.reference import warp as slow
 
 pytest.importorskip("torch")
-from gmaps.training.augment import Augment, augment_rows
+from torch.utils.data import DataLoader
 
-KINDS = ("signed_edt", "geodesic", "geodesic_weighted", "geodesic_surface", "euclidean", "heatmap", "limb")
+from gmaps.training import GuidanceDataset
+from gmaps.training.augment import Augment, augment_rows
+from gmaps.training.collate import collate
+
+KINDS = ("signed_edt", "geodesic", "geodesic_weighted", "euclidean", "heatmap", "limb")
 PROJECTIONS = ("orthographic", "perspective")
 ALL_ON = Augment(mirror=0.5, cutouts=3, noise=1.5, edge_loss=0.1)
 
@@ -143,6 +147,7 @@ def test_what_does_not_carry_maps_over():
         assert not ask(other if isinstance(other, Augment) else Augment.from_dict(other))
     assert not ask(Augment.exact(), "offset")  # its channels are directions
     assert not ask(Augment.exact(), "voxel_joint")
+    assert not ask(Augment.exact(), "geodesic_surface")  # its triangles have a diagonal
     assert not ask(
         Augment.exact(), params=MapParams(KINDS, profile="handmap")
     )  # every fourth pixel, which no turn keeps
@@ -218,6 +223,82 @@ def test_rejected_rows_are_left_alone():
     assert changes[1] is not None
     assert np.isfinite(cube[1]).all()
     assert np.isnan(joints).all()
+
+
+# In the data set.
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    out = tmp_path_factory.mktemp("augment") / "hands.zarr"
+    gmaps.build("synthetic", out, KINDS, limit=24, workers=0, dtype="float32", progress=False)
+    return out
+
+
+def test_items_hold_the_augmented_crop_and_its_maps(store):
+    data, opened = GuidanceDataset(store, KINDS, augment=ALL_ON), gmaps.open_store(store)
+    assert data.on_the_fly
+    for epoch in (0, 5):
+        data.set_epoch(epoch)
+        batch = data.read_batch(range(12)).stacked
+        for k in range(12):
+            crop, change = ALL_ON(opened[k].crop, epoch, k)
+            maps = gmaps.encode(crop, KINDS, skeleton=opened.skeleton)
+            for kind in KINDS:
+                np.testing.assert_array_equal(batch["maps"][kind][k].numpy(), np.moveaxis(maps[kind], -1, 0))
+            np.testing.assert_array_equal(batch["depth"][k, 0].numpy(), crop.depth)
+            np.testing.assert_array_equal(batch["silhouette"][k, 0].numpy(), Scene(crop, 32).silhouette)
+            np.testing.assert_array_equal(batch["cube"][k].numpy(), crop.cube.to_array())
+            np.testing.assert_array_equal(batch["undo"][k].numpy(), change.undo)
+            mm = batch["joints"][k] * batch["cube"][k, 3] + batch["cube"][k, :3]
+            np.testing.assert_allclose((mm @ batch["undo"][k].T).numpy(), opened[k].joints, atol=1e-2)
+
+
+def test_stored_maps_are_carried_over_where_that_is_exact(store):
+    augment = Augment.exact(mirror=0.5)
+    carried = GuidanceDataset(store, KINDS, augment=augment, on_the_fly=False)
+    computed = GuidanceDataset(store, KINDS, augment=augment)
+    assert not carried.on_the_fly
+    a, b = carried.read_batch(range(24)).stacked, computed.read_batch(range(24)).stacked
+    for kind in KINDS:
+        np.testing.assert_allclose(a["maps"][kind], b["maps"][kind], atol=5e-5, err_msg=kind)
+    with pytest.raises(UsageError, match=r"stored maps of signed_edt.* cannot be carried over.*on_the_fly=False"):
+        GuidanceDataset(store, KINDS, augment=Augment(), on_the_fly=False)
+
+
+def test_workers_that_live_on_follow_the_epoch(store):
+    data = GuidanceDataset(store, ("heatmap",), augment=Augment(seed=2))
+    loader = DataLoader(data, batch_size=8, num_workers=1, persistent_workers=True, collate_fn=collate,
+                        multiprocessing_context="forkserver")  # fmt: skip
+    for epoch in (0, 1):
+        data.set_epoch(epoch)
+        cubes = np.concatenate([batch["cube"].numpy() for batch in loader])
+        np.testing.assert_array_equal(cubes, data.read_batch(range(24)).stacked["cube"].numpy())
+    data.set_epoch(0)
+    assert np.abs(cubes - data.read_batch(range(24)).stacked["cube"].numpy()).max() > 1
+
+
+def test_training_is_augmented_and_validation_is_not(store, tmp_path):
+    from gmaps.training.fit import TrainParams, train
+    from gmaps.training.model import model_params
+
+    network = model_params("geodesic", size=32, stem=(8, 16), width=16, repeats=1, head=(8, 8, 8), hidden=32)
+    params = TrainParams(epochs=2, batch=8, workers=0, validation="0.3", augment="rotation=90,noise=1")
+    ended = train(gmaps.open_store(store), tmp_path, network, params, progress=False, device="cpu")
+    assert ended.step == 4
+    assert np.isfinite(ended.last_mm)
+
+
+def test_augmentation_is_read_from_a_command_line():
+    assert Augment.parse("off") is None
+    assert Augment.parse("on", 7) == Augment(seed=7)
+    assert Augment.parse("rotation=30, cutouts=2") == Augment(rotation=30, cutouts=2)
+    assert Augment.parse("quarter_turns=true,scale=0").rotation == 0
+    for text in ("rotation", "rotation=far", "quarter_turns=7", ""):
+        with pytest.raises(UsageError, match="is no NAME=VALUE"):
+            Augment.parse(text)
+    with pytest.raises(UsageError, match="no spin; known"):
+        Augment.parse("spin=3")
 
 
 # The kernels, against their twins.
