@@ -145,7 +145,7 @@ def load_centers(path: str | os.PathLike[str], camera: Camera, count: int) -> ND
             continue
         if words[0] != "invalid":
             try:
-                rows[n] = [float(w) for w in words]
+                rows[n, 0], rows[n, 1], rows[n, 2] = (float(w) for w in words)  # no more and no fewer
             except ValueError:
                 raise DatasetError(
                     f"{file}, line {number}: a centre is three numbers or 'invalid', got {line.strip()[:60]!r}"
@@ -156,6 +156,7 @@ def load_centers(path: str | os.PathLike[str], camera: Camera, count: int) -> ND
             f"{file} has {n} centres, the data set has {count} frames: they belong to different releases or splits"
         )
     rows = rows[:n]
-    if "uvd" in file.name:
-        rows = camera.unproject(rows)
-    return rows.astype(np.float32)
+    with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is an invalid centre
+        if "uvd" in file.name:
+            rows = camera.unproject(rows)
+        return rows.astype(np.float32)

@@ -155,12 +155,14 @@ def parse_numbers(line: bytes, count: int, name: str) -> NDArray[np.float64]:
     FrameError
         Another number of words, or one that is no number. NaN and infinity are numbers here.
     """
-    words = line.split()[1:]
+    name_and_rest = line.split(None, 1)
+    rest = name_and_rest[1] if len(name_and_rest) == 2 else b""
+    words = rest.split()
     if len(words) != count:
         raise FrameError(f"{name}: {len(words)} numbers, not {count}; correct the labels")
     try:
-        if b"_" in b"".join(words):  # Python takes 1_0 for 10
+        if b"_" in rest:  # Python takes 1_0 for 10
             raise ValueError(f"{next(w for w in words if b'_' in w)[:40]!r} is no number")
-        return np.array([float(w) for w in words])
+        return np.fromiter(map(float, words), np.float64, count)
     except ValueError as error:
         raise FrameError(f"{name}: {error}; correct the labels") from None

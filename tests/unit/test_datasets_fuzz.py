@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scipy.io import loadmat, savemat
 
+from gmaps.center import load_centers
 from gmaps.datasets import hands17, icvl, nyu
 from gmaps.datasets.lines import LONGEST, scan
 from gmaps.datasets.msra_files import HEADER, parse_depth, parse_joints
@@ -342,3 +343,41 @@ def test_a_line_without_end_takes_no_more_memory_than_a_line():
 def test_grey_pngs_of_any_bytes(data, signed):
     for parse in (icvl.parse_depth, hands17.parse_depth):
         assert attempt(parse, b"\x89PNG\r\n\x1a\n" + data if signed else data) is None
+
+
+# --- centre files ----------------------------------------------------------------------------------------------
+
+
+@st.composite
+def centre_files(draw):
+    lines = []
+    for _ in range(draw(st.integers(0, 4))):
+        words = draw(st.sampled_from([["invalid"], ["1", "2", "3"], ["1", "2", "3"], ["5"], ["1", "2"], ["1"] * 4]))
+        words = [*words]
+        if draw(st.booleans()):
+            words[draw(st.integers(0, len(words) - 1))] = draw(number)
+        lines.append(" ".join(words))
+    return draw(st.sampled_from(["\n", "\r\n", "\r\r\n"])).join([*lines, ""]).encode()
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.one_of(centre_files(), st.binary(max_size=200)), st.sampled_from(["c.txt", "uvd.txt"]), st.integers(0, 4))
+def test_centre_files(tmp_path, data, name, count):
+    path = tmp_path / name
+    path.write_bytes(data)
+    try:
+        rows = load_centers(path, icvl.CAMERAS["standard"], count)
+    except GmapsError as error:
+        message = str(error)
+    else:
+        assert rows.shape == (count, 3)
+        assert rows.dtype == np.float32
+        return
+    assert message.startswith(str(path))
+
+
+@pytest.mark.parametrize("words", ["5", "1 2", "1 2 3 4"])
+def test_a_centre_has_three_numbers(tmp_path, words):
+    (tmp_path / "c.txt").write_text(f"1 2 3\n{words}\n")
+    with pytest.raises(GmapsError, match=rf"c.txt, line 2: a centre is three numbers or 'invalid', got '{words}'"):
+        load_centers(tmp_path / "c.txt", icvl.CAMERAS["standard"], 2)
