@@ -141,7 +141,9 @@ class Skeleton:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Skeleton:
-        """The inverse of `to_dict`, also after a trip through JSON."""
+        """The inverse of `to_dict`, also after a trip through JSON; older stores know no common names."""
+        known = SKELETONS.get(values["name"])
+        same = known is not None and known.joints == tuple(values["joints"])
         return cls(
             name=values["name"],
             joints=tuple(values["joints"]),
@@ -149,7 +151,7 @@ class Skeleton:
             fingers={k: tuple(v) for k, v in values["fingers"].items()},
             mirror=tuple((a, b) for a, b in values["mirror"]),
             evaluation=tuple(values["evaluation"]),
-            common=dict(values.get("common", {})),
+            common=dict(values.get("common", known.common if known is not None and same else {})),
             colours=dict(values["colours"]),
         )
 
@@ -236,14 +238,16 @@ SKELETONS: dict[str, Skeleton] = {s.name: s for s in (_msra21(), _nyu36(), _nyu1
 
 
 def get_skeleton(name: str) -> Skeleton:
-    """A registered skeleton by name.
+    """A registered skeleton by its name, or by that without its number where one alone begins so: "msra".
 
     Raises
     ------
     UnknownNameError
         With the nearest name.
     """
-    try:
+    if name in SKELETONS:
         return SKELETONS[name]
-    except KeyError:
-        raise unknown_name("skeleton", name, SKELETONS) from None
+    numbered = [s for s in SKELETONS if s.rstrip("0123456789") == name]
+    if len(numbered) == 1:
+        return SKELETONS[numbered[0]]
+    raise unknown_name("skeleton", name, SKELETONS)

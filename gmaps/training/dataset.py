@@ -16,6 +16,7 @@ from gmaps.errors import StoreError, UsageError
 from gmaps.frame import Crop, Cube
 from gmaps.maps import MapParams, get_map
 from gmaps.maps.batch import encode_batch, silhouettes
+from gmaps.skeleton import Skeleton, get_skeleton
 from gmaps.store import Store, open_store
 from gmaps.training.augment import Augment, augment_rows
 from gmaps.training.collate import Batch, Item, allocate
@@ -41,6 +42,9 @@ class GuidanceDataset(Dataset[Item]):
         carried over, which exact changes allow.
     transform
         Called with each item; its result is given instead.
+    skeleton
+        Give joints, and the channels of maps, in the order of this skeleton, which may have fewer joints than the
+        store's: stores of several data sets then go into one `torch.utils.data.ConcatDataset`. Or its name.
 
     Notes
     -----
@@ -63,9 +67,11 @@ class GuidanceDataset(Dataset[Item]):
     Raises
     ------
     StoreError
-        A kind that the store does not hold is asked for, and not on the fly.
+        A kind that the store does not hold is asked for, and not on the fly; or one whose channels are not one a
+        joint, for another skeleton.
     UsageError
-        Stored maps are asked for that the augmentation does not carry over.
+        Stored maps are asked for that the augmentation does not carry over; or a skeleton with joints that the
+        store's lacks.
 
     Examples
     --------
@@ -82,6 +88,7 @@ class GuidanceDataset(Dataset[Item]):
         valid_only: bool = True,
         augment: Augment | None = None,
         transform: Callable[[Item], Item] | None = None,
+        skeleton: Skeleton | str | None = None,
     ) -> None:
         self.store = store if isinstance(store, Store) else open_store(os.fspath(store))
         self.maps = tuple(self.store.maps if maps is None else maps)
@@ -98,6 +105,10 @@ class GuidanceDataset(Dataset[Item]):
                 f"`gmaps store add {self.store.path} {' '.join(missing)}` adds what is missing, and on_the_fly=True "
                 "computes it while training"
             )
+        self.skeleton = self.store.skeleton
+        self._taken: list[int] = []  # where the store holds the skeleton's joints; empty: where they are asked for
+        if skeleton is not None:
+            self._map_to(get_skeleton(skeleton) if isinstance(skeleton, str) else skeleton)
         self.params = MapParams.from_dict(self.store.attributes["maps"])
         if self.maps:
             self.params = replace(self.params, maps=self.maps)
@@ -112,6 +123,18 @@ class GuidanceDataset(Dataset[Item]):
         self.rows = np.arange(len(self.store))
         if valid_only:
             self.rows = self.rows[np.asarray(self.store.column("valid"), bool)]
+
+    def _map_to(self, skeleton: Skeleton) -> None:
+        taken = self.skeleton.mapping_to(skeleton)
+        if taken != tuple(range(len(self.skeleton))):
+            self._taken = list(taken)
+            mixed = [name for name in self.maps if get_map(name).depends == "joints"]
+            if mixed and not self.on_the_fly:
+                raise StoreError(
+                    f"{self.store.path} holds {', '.join(mixed)} of {self.skeleton.name}, with channels that "
+                    f"are not one a joint, so {skeleton.name} cannot be taken out: on_the_fly=True computes them"
+                )
+        self.skeleton = skeleton
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -138,14 +161,18 @@ class GuidanceDataset(Dataset[Item]):
             Positions in this data set.
         """
         rows = self.rows[np.asarray(indices, np.int64)]
+        stored = [] if self.on_the_fly else [f"maps/{name}" for name in self.maps]
         big = {"depth": (self.store.shape("depth"), torch.float32)}
         big |= {f"maps/{name}": ((*self._map_shape(name),), torch.float32) for name in self.maps}
         made = allocate({name: ((len(rows), *shape), dtype) for name, (shape, dtype) in big.items()})
         buffers = {name: t.numpy() for name, t in made.items()}
-        names = ["joints", "cube", "depth"]
-        if not self.on_the_fly:
-            names += [f"maps/{name}" for name in self.maps]
-        read = self.store.read(rows, names, out={n: b for n, b in buffers.items() if n in names})
+        names = ["joints", "cube", "depth", *stored]
+        moved = [f"maps/{m}" for m in self.maps if self._taken and stored and get_map(m).depends == "joint"]
+        read = self.store.read(rows, names, out={n: buffers[n] for n in ("depth", *stored) if n not in moved})
+        if self._taken:
+            read["joints"] = read["joints"][:, self._taken]
+            for name in moved:
+                np.take(read[name], self._taken, axis=-1, out=buffers[name])
         changes = self._change(read, rows)
         cube, joints = read["cube"], read["joints"]
         silhouette = silhouettes(read["depth"], cube, self.params.size, self.params.profile)
@@ -183,8 +210,9 @@ class GuidanceDataset(Dataset[Item]):
 
     def _map_shape(self, name: str) -> tuple[int, ...]:
         if self.on_the_fly:
-            return get_map(name).shape(self.params.size, self.store.skeleton)
-        return self.store.shape(f"maps/{name}")
+            return get_map(name).shape(self.params.size, self.skeleton)
+        shape = self.store.shape(f"maps/{name}")
+        return (*shape[:-1], len(self.skeleton)) if get_map(name).depends == "joint" else shape
 
     def _encode(
         self, read: dict[str, Any], silhouette: NDArray[np.bool_], maps: dict[str, NDArray[np.float32]]
@@ -196,10 +224,10 @@ class GuidanceDataset(Dataset[Item]):
             for k in np.flatnonzero(known)
         ]
         if known.all():
-            encode_batch(crops, self.params, self.store.skeleton, silhouette, maps)
+            encode_batch(crops, self.params, self.skeleton, silhouette, maps)
             return
         found = {name: np.zeros((len(crops), *m.shape[1:]), np.float32) for name, m in maps.items()}
-        encode_batch(crops, self.params, self.store.skeleton, silhouette[known], found)
+        encode_batch(crops, self.params, self.skeleton, silhouette[known], found)
         for name, m in maps.items():
             m[~known] = 0
             m[known] = found[name]

@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from gmaps.errors import UsageError
+from gmaps.errors import UnknownNameError, UsageError
 from gmaps.skeleton import SKELETONS, Skeleton, get_skeleton
 
 MSRA, HANDS = get_skeleton("msra21"), get_skeleton("hands17")
@@ -85,7 +85,8 @@ def test_names_survive_json(s):
     assert len(set(s.common_names)) == len(s)
     older = s.to_dict()
     del older["common"]  # stores that were built before there were common names
-    assert Skeleton.from_dict(older).joints == s.joints
+    assert Skeleton.from_dict(older) == s
+    assert Skeleton.from_dict(older | {"name": "mine"}).common == {}
 
 
 def test_joints_of_icvl_are_not_those_of_msra(real_data, real_poses):
@@ -105,3 +106,10 @@ def test_joints_of_icvl_are_not_those_of_msra(real_data, real_poses):
     mid = apart(icvl, names.index("index_mid"), names.index("index_tip"))
     pip = np.median(np.linalg.norm(np.diff(real_poses[:, 2:5], axis=1), axis=2).sum(axis=1))
     assert mid < 20 < 40 < pip
+
+
+def test_a_name_may_lack_its_number():
+    assert get_skeleton("msra") is MSRA
+    assert get_skeleton("icvl") is get_skeleton("icvl16")
+    with pytest.raises(UnknownNameError, match=r"no skeleton called 'nyu'.*nyu14, nyu36"):  # which of the two?
+        get_skeleton("nyu")
