@@ -16,6 +16,7 @@ from gmaps.datasets.description import FILE, Description, Joints, Mesh, Segmenta
 from gmaps.datasets.folder_table import in_split, label_files, match_labels, read_shared
 from gmaps.datasets.images import check_image
 from gmaps.datasets.patterns import Pattern
+from gmaps.datasets.reader import open_at_once
 from gmaps.datasets.tree import Frames, find_frames
 from gmaps.errors import DatasetError, FrameError
 
@@ -115,7 +116,7 @@ def _look(root: Path, names: Iterable[str], look: _Look) -> tuple[int, list[str]
     there, bad = 0, []
     for name in names:
         try:
-            with open(root / name, "rb", buffering=0) as file:
+            with open(root / name, "rb", buffering=0, opener=open_at_once) as file:
                 size = os.fstat(file.fileno()).st_size
                 there += 1
                 look(file, size, name)

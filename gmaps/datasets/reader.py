@@ -80,6 +80,11 @@ class Reader:
         return int(i)
 
 
+def open_at_once(path: str, flags: int) -> int:
+    """An `opener` for `open`: a pipe under a file's name is found empty, and not waited for."""
+    return os.open(path, flags | os.O_NONBLOCK)
+
+
 def read_bytes(path: Path, name: str, limit: int) -> bytes:
     """A whole small file.
 
@@ -97,7 +102,7 @@ def read_bytes(path: Path, name: str, limit: int) -> bytes:
     """
     try:
         # Unbuffered: one call that asks for the file's own size, not for room for `limit` bytes.
-        with open(path, "rb", buffering=0) as f:
+        with open(path, "rb", buffering=0, opener=open_at_once) as f:
             size = os.fstat(f.fileno()).st_size
             data = f.read(min(size, limit) + 1) or b""
     except OSError as error:

@@ -6,6 +6,7 @@ The trees are synthetic, written here; real frames are read in tests/integration
 from __future__ import annotations
 
 import json
+import os
 import pickle
 from pathlib import Path
 
@@ -394,6 +395,19 @@ def test_other_skeletons_are_refused(count, tmp_path):
     root = tree(tmp_path / "t", PLAIN + '[joints]\nfiles = "j.npy"\n' + own_skeleton(count))
     with pytest.raises(DatasetError, match=rf"skeleton.joints are {count}; gmaps takes skeletons of 14 to 42"):
         load_dataset("folder", root)
+
+
+@pytest.mark.parametrize("files", ["j.csv", "{frame}.csv"])
+@pytest.mark.timeout(20)
+def test_pipes_are_not_waited_for(files, tmp_path):
+    root = tree(tmp_path / "t", shared(tmp_path, files=files), frames=1)
+    os.mkfifo(root / files.replace("{frame}", "0"))
+    os.mkfifo(root / "1.png")  # no frame
+    with pytest.raises((DatasetError, FrameError), match="joints"):
+        load_dataset("folder", root).read(0)
+    checks = check_dataset("folder", root)
+    assert not all(c.ok for c in checks)
+    assert checks[-1].found == 1
 
 
 # --- splits, subjects, sequences -------------------------------------------------------------------------------
