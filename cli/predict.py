@@ -64,8 +64,9 @@ def _predict_store(path: str, as_json: bool, options: dict[str, Any]) -> None:
 
     import numpy as np
 
+    from gmaps.evaluation.files import write_table
     from gmaps.store import open_store
-    from gmaps.training.predict import predict_store, store_camera, write_uvd
+    from gmaps.training.predict import predict_store, store_camera, to_uvd
 
     store = open_store(path)
     camera, started = store_camera(store), time.perf_counter()
@@ -76,13 +77,15 @@ def _predict_store(path: str, as_json: bool, options: dict[str, Any]) -> None:
     skeleton = None if options["all_joints"] else store.skeleton
     out = options["out"]
     error = float(np.nanmean(found.errors))
+    uvd = to_uvd(found.joints, camera, skeleton)
+    if out is not None:
+        write_table(out, uvd)
+    elif not as_json:
+        np.savetxt(sys.stdout, uvd.reshape(len(uvd), -1), fmt="%.3f")
     if as_json:
-        if out is not None:
-            write_uvd(out, found.joints, camera, skeleton)
         print_json({"frames": len(found.joints), "rejected": found.rejected.tolist(), "mean_error_mm": error,
                     "seconds": seconds, "out": out})  # fmt: skip
         return
-    write_uvd(sys.stdout if out is None else out, found.joints, camera, skeleton)  # type: ignore[arg-type]
     click.echo(
         f"{len(found.joints):,} frames, {len(found.joints) / seconds:,.0f} frames/s; mean error against the "
         f"store's own joints {error:.2f} mm", err=True,

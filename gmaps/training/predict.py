@@ -15,7 +15,7 @@ from gmaps.camera import Camera
 from gmaps.center import find_center
 from gmaps.crop import crop_frame
 from gmaps.datasets import png
-from gmaps.errors import FrameError, StoreError, UsageError
+from gmaps.errors import FrameError, StoreError
 from gmaps.frame import Crop, Cube, Frame
 from gmaps.maps import MapParams, encode_params
 from gmaps.maps.multiview import views
@@ -105,31 +105,25 @@ def store_camera(store: Store) -> Camera:
         raise StoreError(f"{store.path} names no camera, so there are no pixels to predict: build it again") from None
 
 
-def write_uvd(path: str | os.PathLike[str], joints: Array, camera: Camera, skeleton: Skeleton | None = None) -> None:
-    """Write predictions in the field's format: one frame a line, u v d of each joint, px and mm.
+def to_uvd(joints: Array, camera: Camera, skeleton: Skeleton | None = None) -> NDArray[np.float64]:
+    """Predictions as the field writes them, for `gmaps.evaluation.files.write_table`.
 
     Parameters
     ----------
-    path
-        The text file.
     joints : (N, J, 3)
         mm, camera axes.
     camera
         Of the images.
     skeleton
-        Gives the joints that its field evaluates, which alone are written; None writes all.
+        Gives the joints that its field evaluates, which alone are kept; None keeps all.
 
-    Raises
-    ------
-    UsageError
-        The file cannot be written.
+    Returns
+    -------
+    (N, J or fewer, 3) float64
+        u v d of each joint, px and mm.
     """
     chosen = list(skeleton.evaluation) if skeleton is not None and skeleton.evaluation else slice(None)
-    uvd = camera.project(joints[:, chosen])
-    try:
-        np.savetxt(path, uvd.reshape(len(uvd), -1), fmt="%.4f")
-    except OSError as error:
-        raise UsageError(f"{os.fspath(path)}: cannot be written: {error}") from None
+    return camera.project(joints[:, chosen])
 
 
 def read_depth(path: str | os.PathLike[str], unit: float = 1.0) -> Array:

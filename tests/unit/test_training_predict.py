@@ -16,7 +16,7 @@ from gmaps.errors import FrameError
 torch = pytest.importorskip("torch")
 
 from gmaps.training.checkpoint import CheckpointError, load_checkpoint  # noqa: E402
-from gmaps.training.predict import predict_store, read_depth, store_camera, write_uvd  # noqa: E402
+from gmaps.training.predict import predict_store, read_depth, store_camera, to_uvd  # noqa: E402
 
 FLAGS = ["--size", "32", "--stem", "8", "--width", "8", "--head", "8,8", "--hidden", "16", "--device", "cpu"]
 
@@ -83,14 +83,30 @@ def test_rejected_rows_repeat_the_row_before(store, trained, monkeypatch):
     assert np.isnan(found.errors[found.rejected]).all()
 
 
-def test_only_evaluated_joints_are_written(tmp_path):
+def test_only_evaluated_joints_are_written():
     from gmaps.skeleton import get_skeleton
 
     skeleton, camera = get_skeleton("nyu36"), gmaps.Camera(588.03, 587.07, 320, 240, 640, 480)
     joints = np.random.default_rng(0).uniform(300, 500, (5, 36, 3)).astype(np.float32)
-    write_uvd(tmp_path / "p.txt", joints, camera, skeleton)
-    found = np.loadtxt(tmp_path / "p.txt").reshape(5, 14, 3)
-    np.testing.assert_allclose(found, camera.project(joints[:, list(skeleton.evaluation)]), atol=1e-4)
+    found = to_uvd(joints, camera, skeleton)
+    np.testing.assert_array_equal(found, camera.project(joints[:, list(skeleton.evaluation)]))
+    assert found.shape == (5, 14, 3)
+    assert to_uvd(joints, camera).shape == (5, 36, 3)
+
+
+def test_predictions_go_to_stdout_and_into_the_evaluation(store, trained, tmp_path):
+    lines = run("predict", store, "--checkpoint", trained).stdout.splitlines()
+    assert len(lines) == 60
+    assert len(lines[0].split()) == 63
+    text = tmp_path / "p.txt"
+    text.write_text("\n".join(lines) + "\n")
+    opened = gmaps.open_store(store)
+    truth = tmp_path / "t.txt"
+    np.savetxt(truth, store_camera(opened).project(opened.column("joints")).reshape(60, -1), fmt="%.4f")
+    judged = run("evaluate", "--dataset", "msra", text, "--groundtruth", truth, "--json")
+    said = json.loads(run("predict", store, "--checkpoint", trained, "--json").stdout)
+    assert judged.exit_code == 0, judged.output
+    assert json.loads(judged.stdout)["mean_error_mm"] == pytest.approx(said["mean_error_mm"], abs=0.01)
 
 
 def test_one_image_with_a_picture(store, trained, tmp_path):
