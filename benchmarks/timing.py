@@ -31,8 +31,10 @@ class Row:
         return self.peer / self.ours
 
 
-def take_turns(calls: Mapping[str, Callable[[], Any]], rounds: int = 30) -> dict[str, float]:
-    """Median seconds of each call, run in turns after one warm-up each.
+def take_turns(
+    calls: Mapping[str, Callable[[], Any]], rounds: int = 30, clock: Callable[[], float] = time.perf_counter
+) -> dict[str, float]:
+    """Median seconds of each call by a clock, run in turns after one warm-up each.
 
     A turn lasts at least a millisecond: a call of some microseconds is repeated, or it would be charged for caches
     that the slower peer before it has emptied.
@@ -46,10 +48,10 @@ def take_turns(calls: Mapping[str, Callable[[], Any]], rounds: int = 30) -> dict
     seconds: dict[str, list[float]] = {name: [] for name in calls}
     for _ in range(rounds):
         for name, call in calls.items():
-            start = time.perf_counter()
+            start = clock()
             for _ in range(repeats[name]):
                 call()
-            seconds[name].append((time.perf_counter() - start) / repeats[name])
+            seconds[name].append((clock() - start) / repeats[name])
     return {name: statistics.median(values) for name, values in seconds.items()}
 
 

@@ -28,8 +28,9 @@ def silhouettes(depth, out):
             r1 = max(((i + 1) * s + size - 1) // size, r0 + 1)
             row[:] = depth[k, r0]
             for r in range(r0 + 1, r1):
+                line = depth[k, r]
                 for c in range(s):
-                    row[c] = min(row[c], depth[k, r, c])
+                    row[c] = line[c] if line[c] < row[c] else row[c]
             for j in range(size):
                 c0 = j * s // size
                 c1 = max(((j + 1) * s + size - 1) // size, c0 + 1)

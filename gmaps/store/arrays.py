@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gmaps.store import batch, packed, unpack
-from gmaps.store.codec import decode_item
+from gmaps.store.codec import decode_item, decompress_address
 from gmaps.store.mapped import Mapped, MappedFile
 from gmaps.store.schema import PACKED
 
@@ -65,6 +65,7 @@ class MappedArray:
             self._key = "c" + separator + "{}" + (separator + "0") * len(self.item)
         scale = self.attributes.get("scale_factor")
         self.quantised = None if scale is None else (float(scale), float(self.attributes.get("add_offset", 0.0)))
+        self._scale = tuple(np.float32(v) for v in self.quantised or (1.0, 0.0))
         # What rows hold that were never written: as stored, and decoded.
         self._fill = np.array(float(self.fill) if isinstance(self.fill, str) else self.fill, self.dtype)
         missing = np.empty(1, np.float32)
@@ -135,7 +136,7 @@ class MappedArray:
         index = np.array([f.index_address for f in files], np.uint64)
         shape, halves = packed.grid(self.item), self.dtype == np.float16
         if out.dtype == np.float32:
-            scale, offset = (np.float32(v) for v in self.quantised or (1.0, 0.0))
+            scale, offset = self._scale
             args = (slot, row, start, index, shape, halves, scale, offset, self._missing, out)
             k, problem = batch.unpack_floats(*args)
         else:
@@ -146,6 +147,34 @@ class MappedArray:
             raise files[slot[k]].damaged(int(row[k]), unpack.PROBLEMS[problem])
 
     def _read_blosc(
+        self,
+        files: list[MappedFile],
+        slot: NDArray[np.int64],
+        row: NDArray[np.int64],
+        out: NDArray[Any],
+        decoded: bool,
+    ) -> None:
+        function = np.uint64(decompress_address())
+        if not function:
+            self._read_blosc_by_row(files, slot, row, out, decoded)
+            return
+        start = np.array([f.address for f in files], np.uint64)
+        index = np.array([f.index_address for f in files], np.uint64)
+        missing = np.empty(len(row), bool)
+        if decoded:
+            scale, offset = self._scale
+            halves = self.dtype == np.float16
+            k = batch.decompress_floats(function, slot, row, start, index, missing, halves, scale, offset, out)
+        else:
+            flat = out.view(np.uint8).reshape(len(row), -1)
+            k = batch.decompress_stored(function, slot, row, start, index, missing, flat)
+        if k >= 0:
+            files[slot[k]].chunk(int(row[k]), np.empty(self.values, self.dtype))  # which says what is wrong
+            raise files[slot[k]].damaged(int(row[k]), "its chunk cannot be decompressed")
+        if missing.any():
+            out[missing] = self._missing if decoded else self._fill
+
+    def _read_blosc_by_row(
         self,
         files: list[MappedFile],
         slot: NDArray[np.int64],

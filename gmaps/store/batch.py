@@ -7,32 +7,14 @@ The caller holds the files, whose addresses come in, until the call is over.
 from __future__ import annotations
 
 import numpy as np
-from llvmlite import ir
-from numba import carray, njit, types
-from numba.extending import intrinsic
+from numba import njit
 
-from gmaps.store.packed import U
-from gmaps.store.unpack import scatter, scratch, to_floats, to_stored, unpack_codes
+from gmaps.store.half import half_to_float
+from gmaps.store.packed import BYTES, U
+from gmaps.store.unpack import padded, scatter, scratch, to_floats, to_stored, unpack_codes
+from gmaps.store.vectors import bytes_at, call_decompress, words_at
 
 _MISSING = np.uint64(2**64 - 1)
-
-
-@intrinsic
-def _pointer(typingctx, address):
-    def generate(context, builder, signature, args):
-        return builder.inttoptr(args[0], ir.IntType(8).as_pointer())
-
-    return types.voidptr(types.uint64), generate
-
-
-@njit(nogil=True, cache=True)
-def _bytes_at(address, size):
-    return carray(_pointer(np.uint64(address)), (size,), np.uint8)
-
-
-@njit(nogil=True, cache=True)
-def _words_at(address, size):
-    return carray(_pointer(np.uint64(address)), (size,), np.uint64)
 
 
 @njit(nogil=True, cache=True)
@@ -49,16 +31,81 @@ def gather(slot, row, start, out):
     """
     size = out.shape[1]
     for k in range(slot.size):
-        out[k] = _bytes_at(start[slot[k]] + U(row[k] * size), size)
+        out[k] = bytes_at(start[slot[k]] + U(row[k] * size), size)
 
 
 @njit(nogil=True, cache=True)
 def _chunk(slot, row, start, index):
     """A row's chunk; empty where none was written."""
-    entry = _words_at(index[slot] + U(16 * row), 2)
+    entry = words_at(index[slot] + U(16 * row), 2)
     if entry[0] == _MISSING:
-        return _bytes_at(start[slot], 0), True
-    return _bytes_at(start[slot] + entry[0], np.int64(entry[1])), False
+        return bytes_at(start[slot], 0), True
+    return bytes_at(start[slot] + entry[0], np.int64(entry[1])), False
+
+
+@njit(nogil=True, cache=True)
+def _number(chunk, at):
+    """Four bytes, little endian."""
+    i = U(at)
+    return (
+        np.int64(chunk[i])
+        | np.int64(chunk[i + U(1)]) << 8
+        | np.int64(chunk[i + U(2)]) << 16
+        | np.int64(chunk[i + U(3)]) << 24
+    )
+
+
+@njit(nogil=True, cache=True)
+def _decompress(function, chunk, out):
+    """A Blosc chunk to `out`, (bytes,) uint8; False when it cannot be that. As `codec.decompress`."""
+    if chunk.size < 16 or _number(chunk, 4) != out.size or _number(chunk, 12) != chunk.size:
+        return False
+    return call_decompress(function, U(chunk.ctypes.data), U(out.ctypes.data), U(out.size)) == out.size
+
+
+@njit(nogil=True, cache=True)
+def decompress_stored(function, slot, row, start, index, missing, out):
+    """Rows of files of Blosc chunks, as stored.
+
+    Parameters
+    ----------
+    function : uint64
+        Address of `blosc_decompress_ctx`.
+    slot, row, start, index
+        See `unpack_floats`.
+    missing : (n,) bool
+        Filled: True for rows that were never written, whose `out` stays as it is.
+    out : (n, bytes) uint8
+        Is filled.
+
+    Returns
+    -------
+    int
+        The first of the n that is damaged; -1 when none is.
+    """
+    for k in range(slot.size):
+        chunk, missing[k] = _chunk(slot[k], row[k], start, index)
+        if not missing[k] and not _decompress(function, chunk, out[k]):
+            return k
+    return -1
+
+
+@njit(nogil=True, cache=True)
+def decompress_floats(function, slot, row, start, index, missing, halves, scale, offset, out):
+    """As `decompress_stored`, but decoded: `out` is (n, values) float32; the rest as in `unpack_floats`."""
+    values = out.shape[1]
+    raw = np.empty(2 * values if halves else values, np.uint8)
+    for k in range(slot.size):
+        chunk, missing[k] = _chunk(slot[k], row[k], start, index)
+        if missing[k]:
+            continue
+        if not _decompress(function, chunk, raw):
+            return k
+        if halves:
+            half_to_float(raw.view(np.uint16), out[k].view(np.uint32))
+        else:
+            to_floats(raw, BYTES, scale, offset, out[k])
+    return -1
 
 
 @njit(nogil=True, cache=True)
@@ -88,18 +135,19 @@ def unpack_floats(slot, row, start, index, shape, halves, scale, offset, fill, o
         The first of the n that is damaged, and an index of `unpack.PROBLEMS`; -1 and 0 when all is well.
     """
     rows, cols, lanes = shape
-    code, where, rank = scratch(rows, cols, lanes)
-    values = np.empty(rows * cols * lanes + 1, np.float32)
+    zigzag, code, where, rank = scratch(rows, cols, lanes)
+    values = np.empty(code.size, np.float32)
     for k in range(slot.size):
         chunk, missing = _chunk(slot[k], row[k], start, index)
         if missing:
             out[k] = fill
             continue
-        problem, n, mode, off = unpack_codes(chunk, rows, cols, lanes, halves, code, where, rank)
+        problem, n, mode, off = unpack_codes(chunk, rows, cols, lanes, halves, zigzag, code, where, rank)
         if problem:
             return k, problem
-        code[n * lanes] = off
-        to_floats(code[: n * lanes + 1], mode, scale, offset, values[: n * lanes + 1])
+        count = n * padded(lanes) + 1
+        code[count - 1] = off
+        to_floats(code[:count], mode, scale, offset, values[:count])
         scatter(values, n, where, lanes, out[k])
     return -1, 0
 
@@ -108,17 +156,18 @@ def unpack_floats(slot, row, start, index, shape, halves, scale, offset, fill, o
 def unpack_stored(slot, row, start, index, shape, halves, fill, out):
     """As `unpack_floats`, but as stored: `out` is (n, values) uint8, or uint16, the bits of float16; so is `fill`."""
     rows, cols, lanes = shape
-    code, where, rank = scratch(rows, cols, lanes)
-    values = np.empty(rows * cols * lanes + 1, out.dtype)
+    zigzag, code, where, rank = scratch(rows, cols, lanes)
+    values = np.empty(code.size, out.dtype)
     for k in range(slot.size):
         chunk, missing = _chunk(slot[k], row[k], start, index)
         if missing:
             out[k] = fill
             continue
-        problem, n, mode, off = unpack_codes(chunk, rows, cols, lanes, halves, code, where, rank)
+        problem, n, mode, off = unpack_codes(chunk, rows, cols, lanes, halves, zigzag, code, where, rank)
         if problem:
             return k, problem
-        code[n * lanes] = off
-        to_stored(code[: n * lanes + 1], mode, values[: n * lanes + 1])
+        count = n * padded(lanes) + 1
+        code[count - 1] = off
+        to_stored(code[:count], mode, values[:count])
         scatter(values, n, where, lanes, out[k])
     return -1, 0

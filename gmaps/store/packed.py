@@ -5,6 +5,8 @@ Lossless for uint8 and float16. docs/packed-codec.md specifies the bytes; tests/
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
@@ -26,7 +28,7 @@ VERSION = 1
 def grid(shape: tuple[int, ...]) -> tuple[int, int, int]:
     """Rows, columns and lanes of a chunk: the last axis is the lanes, the one before it the columns."""
     padded = (1, 1, *shape)
-    return int(np.prod(padded[:-2], dtype=np.int64)), padded[-2], padded[-1]
+    return math.prod(padded[:-2]), padded[-2], padded[-1]
 
 
 @njit(nogil=True, cache=True)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from gmaps.store.half import float_to_half, half_to_float
 from gmaps.store.packed import BYTES, FIXED, GROUP, HEADER, ORDERED, PAD, STEP, VERSION, U, grid, ranks
+from gmaps.store.vectors import cut4, restore8
 
 #: What a decoder may find; 0 is no error.
 PROBLEMS = (
@@ -43,14 +44,13 @@ def _word(chunk, at):
 
 
 @njit(nogil=True, cache=True)
-def _signed(z):
-    """Zigzag back: 0, 1, 2, 3 to 0, -1, 1, -2."""
-    z = np.uint32(z)
-    return np.int16(np.uint16((z >> np.uint32(1)) ^ (np.uint32(0) - (z & np.uint32(1)))))
+def padded(lanes):
+    """Lanes of a cell among the codes: whole vectors."""
+    return (lanes + GROUP - 1) // GROUP * GROUP
 
 
 @njit(nogil=True, cache=True)
-def unpack_codes(chunk, rows, cols, lanes, halves, code, where, rank):
+def unpack_codes(chunk, rows, cols, lanes, halves, zigzag, code, where, rank):
     """A chunk to the codes of its cells.
 
     Parameters
@@ -60,12 +60,9 @@ def unpack_codes(chunk, rows, cols, lanes, halves, code, where, rank):
         Its shape.
     halves
         Whether float16 is expected, else uint8.
-    code : (at least (cells + 1) * lanes + GROUP,) int16
-        Filled with the codes of the n stored cells, one after the other.
-    where : (cells,) int32
-        Filled with these cells.
-    rank : ((rows + 2) * (cols + 3) + 3,) int32
-        Scratch.
+    zigzag, code, where, rank
+        From `scratch`. `code` is filled with the codes of the n stored cells, `padded(lanes)` of them a cell, and
+        `where` with these cells.
 
     Returns
     -------
@@ -104,37 +101,33 @@ def unpack_codes(chunk, rows, cols, lanes, halves, code, where, rank):
     if found != n:
         return 4, 0, 0, 0
     at = start
+    numbers = U(zigzag.ctypes.data)
     for g in range(groups):
         width = (np.int64(chunk[widths + (g >> 1)]) >> (4 * (g & 1))) & 15
         width = 16 if width == 15 else width
         if at + width > start + payload:
             return 5, 0, 0, 0
         # Two words of four numbers each: 4 * 16 bits are all that a word holds.
-        low = _word(chunk, at)
-        high = _word(chunk, at + (width >> 1)) >> U(4 * (width & 1))
-        mask = (U(1) << U(width)) - U(1)
-        w, first = U(width), U(g * GROUP)
-        code[first] = _signed(low & mask)
-        code[first + U(1)] = _signed((low >> w) & mask)
-        code[first + U(2)] = _signed((low >> (w + w)) & mask)
-        code[first + U(3)] = _signed((low >> (w + w + w)) & mask)
-        code[first + U(4)] = _signed(high & mask)
-        code[first + U(5)] = _signed((high >> w) & mask)
-        code[first + U(6)] = _signed((high >> (w + w)) & mask)
-        code[first + U(7)] = _signed((high >> (w + w + w)) & mask)
+        to, w = numbers + U(16 * g), U(width)
+        cut4(to, _word(chunk, at), w)
+        cut4(to + U(8), _word(chunk, at + (width >> 1)) >> U(4 * (width & 1)), w)
         at += width
     if at != start + payload:
         return 5, 0, 0, 0
-    code[n * lanes : (n + 1) * lanes] = np.int16(0)
+    wide = padded(lanes)
+    code[n * wide : (n + 1) * wide] = np.int16(0)
+    codes, step = U(code.ctypes.data), U(2 * wide)
     stride = cols + 3
     rank[:] = -1
     for k in range(n):
         place = (where[k] // cols + 2) * stride + where[k] % cols + 2
         a, b, d = ranks(rank, place, n, stride)
         rank[place] = k
-        here, a, b, d = U(k * lanes), U(a * lanes), U(b * lanes), U(d * lanes)
-        for j in range(U(lanes)):
-            code[here + j] = np.int16(code[here + j] + code[a + j] + code[b + j] - code[d + j])
+        here, first = codes + U(k) * step, numbers + U(2 * k * lanes)
+        a, b, d = codes + U(a) * step, codes + U(b) * step, codes + U(d) * step
+        for j in range(U(0), step, U(16)):
+            # The last one reads a few numbers of the next cell, for lanes that nobody looks at.
+            restore8(here + j, first + j, a + j, b + j, d + j)
     return 0, n, mode, off
 
 
@@ -179,30 +172,33 @@ def to_stored(code, mode, out):
 @njit(nogil=True, cache=True)
 def scatter(values, n, where, lanes, item):
     """Values of n stored cells to their places in a chunk, and the one behind them to all other cells."""
+    wide = padded(lanes)
     if (n + 1) * lanes <= item.size:
-        item[:] = values[n * lanes]
+        item[:] = values[n * wide]
     for c in range(n):
-        to, at = U(where[c] * lanes), U(c * lanes)
+        to, at = U(where[c] * lanes), U(c * wide)
         for j in range(U(lanes)):
             item[to + j] = values[at + j]
 
 
 @njit(nogil=True, cache=True)
 def scratch(rows, cols, lanes):
-    """What `unpack_codes` works in: code, where, rank."""
+    """What `unpack_codes` works in: zigzag, code, where, rank."""
     cells = rows * cols
-    code = np.empty((cells + 1) * lanes + GROUP, np.int16)
-    return code, np.empty(cells, np.int32), np.empty((rows + 2) * (cols + 3) + 3, np.int32)
+    zigzag = np.empty(cells * lanes + 2 * GROUP, np.uint16)
+    code = np.empty((cells + 1) * padded(lanes), np.int16)
+    return zigzag, code, np.empty(cells, np.int32), np.empty((rows + 2) * (cols + 3) + 3, np.int32)
 
 
 @njit(nogil=True, cache=True)
 def _unpack_one(chunk, rows, cols, lanes, halves, out):
-    code, where, rank = scratch(rows, cols, lanes)
-    problem, n, mode, off = unpack_codes(chunk, rows, cols, lanes, halves, code, where, rank)
+    zigzag, code, where, rank = scratch(rows, cols, lanes)
+    problem, n, mode, off = unpack_codes(chunk, rows, cols, lanes, halves, zigzag, code, where, rank)
     if problem == 0:
-        values = np.empty((n + 1) * lanes, out.dtype)
-        code[n * lanes] = off
-        to_stored(code[: n * lanes + 1], mode, values[: n * lanes + 1])
+        count = n * padded(lanes) + 1
+        values = np.empty(count, out.dtype)
+        code[count - 1] = off
+        to_stored(code[:count], mode, values)
         scatter(values, n, where, lanes, out)
     return problem
 
