@@ -38,7 +38,7 @@ INFO = DatasetInfo(
     homepage="none: the files are yours",
     terms="Those that dataset.toml states.",
     tree=f"ROOT/{FILE}, and whatever tree of depth and joint files it describes: 16-bit PNG, TIFF, .npy or .npz; "
-    "joints as .npy, .npz, .txt, .csv or .json. docs/folder.md has a complete example; `gmaps synth --layout "
+    "joints as .npy, .npz, .txt, .csv or .json. docs/folder.md has a complete example; `gmaps synth OUT --layout "
     "folder` writes one.",
     citation="That of dataset.toml.",
     skeleton="that of dataset.toml",

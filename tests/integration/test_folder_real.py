@@ -8,7 +8,10 @@ import numpy as np
 import pytest
 
 import gmaps
-from gmaps.datasets import check_dataset, load_dataset
+from gmaps.datasets import check_dataset, icvl, load_dataset, msra_files
+from gmaps.datasets.description import parse_description
+from gmaps.datasets.labels import parse_labels
+from gmaps.datasets.toml import parse_toml
 from gmaps.overlay import measure_fit
 
 NYU = """
@@ -139,3 +142,30 @@ def test_real_frames_without_labels_are_built_from_depth_alone(sr305, tmp_path):
         assert 450 < sample.crop.cube.center[2] < 620
         # A hand of real size before a camera of these numbers: some hundred square cm of the cube's 576.
         assert 0.08 < sample.crop.mask.mean() < 0.5
+
+
+def described(toml):
+    return parse_description(parse_toml(toml.encode(), "dataset.toml"))
+
+
+def test_real_label_files_of_other_sets(real_data):
+    """MSRA's and ICVL's own files, described and not converted: the same joints as through their readers."""
+    msra = described(SR305 + '[joints]\nfiles = "joint.txt"\nskip = 1\naxes = ["right", "up", "backward"]\n'
+                     '[skeleton]\nname = "msra21"\n')  # fmt: skip
+    data = (real_data / "msra" / "msra14_joint.txt").read_bytes()
+    found = parse_labels(data, "joint.txt", msra.joints, 21, msra.camera)
+    np.testing.assert_array_equal(found.joints, msra_files.parse_joints(data, "joint.txt")[0])
+    assert len(found.joints) == 400
+    assert not found.faults
+
+    one = described(
+        SR305 + '[joints]\nfiles = "labels.txt"\nrows = "name"\nkind = "uvd"\n[skeleton]\nname = "icvl16"\n'
+    )
+    data = (real_data / "icvl" / "test_seq_1.txt").read_bytes()
+    camera = icvl.CAMERAS["standard"]
+    found = parse_labels(data, "labels.txt", one.joints, 16, camera)
+    lines = [line for line in data.splitlines() if line.strip()]
+    assert len(found.joints) == len(lines) == 702
+    for k in (0, 1, 701):
+        np.testing.assert_allclose(found.joints[k], icvl.parse_labels(lines[k], camera, "f"), atol=1e-3)
+        assert found.names[k] == f"test_seq_1/image_{k:04d}.png"
