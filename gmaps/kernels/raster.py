@@ -270,16 +270,21 @@ def pool(depth, size, thickness):
     surface = np.ones((size, size), np.float32)
     one = np.float32(1)
     tolerance = np.float32(thickness)
+    nearest = np.empty(s, np.float32)
     for i in range(size):
         r0 = i * s // size
         r1 = max(((i + 1) * s + size - 1) // size, r0 + 1)
+        # Column by column in vectors: most of a crop is void, and seen to be so here.
+        nearest[:] = depth[r0]
+        for r in range(r0 + 1, r1):
+            for c in range(s):
+                nearest[c] = depth[r, c] if depth[r, c] < nearest[c] else nearest[c]
         for k in range(size):
             c0 = k * s // size
             c1 = max(((k + 1) * s + size - 1) // size, c0 + 1)
             near = one
-            for r in range(r0, r1):
-                for c in range(c0, c1):
-                    near = min(near, depth[r, c])
+            for c in range(c0, c1):
+                near = min(near, nearest[c])
             if near >= one:
                 continue
             total = np.float32(0)
