@@ -69,7 +69,7 @@ class Size:
 _CPU = {"size": 64, "stem": (32, 48), "width": 96, "head": (128, 256), "hidden": 512, "dropout": 0.0}
 SIZES = {
     "quick": Size(120, 30, 30, 1, 16, 2e-3, 30.0, _CPU | {"width": 8, "stem": (8, 8), "head": (8,)}, (0, 1)),
-    "cpu": Size(3_400, 1_000, 2_000, 16, 32, 4e-3, 30.0, _CPU),
+    "cpu": Size(3_400, 1_000, 2_000, 9, 32, 4e-3, 30.0, _CPU),
     "gpu": Size(50_000, 5_000, 10_000, 40, 128, 4e-3, 30.0, {"width": 128, "dropout": 0.0}, jobs=0),
 }
 
