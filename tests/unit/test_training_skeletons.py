@@ -14,6 +14,7 @@ from gmaps.datasets.synthetic import Synthetic
 from gmaps.errors import StoreError, UsageError
 from gmaps.skeleton import get_skeleton
 from gmaps.training import GuidanceDataset
+from gmaps.training.augment import Augment
 
 MAPS = ("geodesic", "signed_edt", "heatmap", "limb", "offset")
 MSRA, HANDS = get_skeleton("msra21"), get_skeleton("hands17")
@@ -86,6 +87,22 @@ def test_a_subset_of_the_joints(stores):
 def test_joints_that_the_store_lacks_are_named(stores):
     with pytest.raises(UsageError, match="msra21 cannot stand in for nyu14: it has no thumb_root, wrist_1"):
         GuidanceDataset(stores["msra"], ("geodesic",), skeleton="nyu14")
+
+
+@pytest.mark.parametrize("on_the_fly", [True, False])
+def test_augmentation_does_not_mind_the_order(stores, on_the_fly):
+    augment = Augment.exact(seed=5)
+    a, b = (
+        GuidanceDataset(stores[s], ("geodesic", "signed_edt"), skeleton=MSRA, augment=augment, on_the_fly=on_the_fly)
+        for s in ("msra", "hands")
+    )
+    plain = GuidanceDataset(stores["msra"], ("geodesic",))
+    changed = 0
+    for i in range(6):
+        np.testing.assert_allclose(b[i]["maps"]["geodesic"], a[i]["maps"]["geodesic"], atol=1e-5)
+        np.testing.assert_array_equal(b[i]["joints_mm"], a[i]["joints_mm"])
+        changed += not torch.equal(a[i]["depth"], plain[i]["depth"])
+    assert changed
 
 
 @pytest.mark.parametrize("workers", [0, 1])
