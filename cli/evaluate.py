@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 @click.option(
     "--groundtruth", metavar="GT.txt", required=True, help="True joints: a file of this format, or a store."
 )
-@click.option("--coords", metavar="uvd|xyz", help="What files hold; by default uvd, and xyz for hands17.")
+@click.option("--coords", metavar="uvd|xyz", help="What PRED.txt holds; by default uvd, and xyz for hands17.")
+@click.option("--groundtruth-coords", metavar="uvd|xyz", help="The same of GT.txt.")
 @click.option("--angles", metavar="FILE", help="Yaw and pitch of each frame, degrees, for viewpoint curves.")
 @click.option("--groups", metavar="FILE", help="A label a frame, such as its subject: mean errors by label.")
 @click.option("--save", metavar="DIR|P.png", help="Draw the curves and bars: a picture each, or all in one.")
@@ -28,6 +29,7 @@ def evaluate(
     dataset: str | None,
     groundtruth: str,
     coords: str | None,
+    groundtruth_coords: str | None,
     angles: str | None,
     groups: str | None,
     save: str | None,
@@ -48,7 +50,7 @@ def evaluate(
     )
 
     protocol = get_protocol(dataset) if dataset else protocol_of_place(groundtruth)
-    truth = read_groundtruth(groundtruth, protocol, coords)
+    truth = read_groundtruth(groundtruth, protocol, groundtruth_coords)
     turned = None if angles is None else truth.keep(read_angles(angles, len(truth.valid)))
     labels = None
     if groups is not None:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gmaps.camera import Camera
 from gmaps.errors import PredictionError, StoreError
 from gmaps.evaluation.files import Table, read_table
 from gmaps.evaluation.protocols import Protocol
@@ -107,4 +108,7 @@ def _from_store(path: Path, protocol: Protocol) -> GroundTruth:
     if not valid.any():
         raise StoreError(f"{path}: all its frames were rejected, so there is nothing to compare with")
     joints = protocol.select(np.asarray(store.column("joints"), np.float64))
+    if protocol.coordinates == "uvd" and "camera" in store.attributes:
+        # Data set and evaluation may take other focal lengths (ICVL); a file of pixels knows only the latter.
+        joints[valid] = protocol.camera.unproject(Camera(**store.attributes["camera"]).project(joints[valid]))
     return GroundTruth(str(path), joints, (), valid)

@@ -209,7 +209,21 @@ def test_hands17_reads_names_and_xyz(tmp_path):
         ev.evaluate_file(tmp_path / "p.txt", truth, p)
 
 
-def test_a_store_is_a_truth(tmp_path):
+def _from_other_camera(path, camera, protocol, monkeypatch):
+    from gmaps.store import reader
+
+    real = reader.open_store
+
+    def opened(place):
+        store = real(place)
+        store.attributes["camera"] = camera
+        return store
+
+    monkeypatch.setattr("gmaps.store.open_store", opened)
+    return ev.read_groundtruth(path, protocol)
+
+
+def test_a_store_is_a_truth(tmp_path, monkeypatch):
     out = tmp_path / "hands.zarr"
     gmaps.build("synthetic", out, limit=30, workers=0, maps=("heatmap",), progress=False)
     store, p = gmaps.open_store(out), ev.get_protocol("synthetic")
@@ -220,6 +234,11 @@ def test_a_store_is_a_truth(tmp_path):
     found = json.loads(result.stdout)
     assert found["frames"] == 30
     assert found["mean_error_mm"] == pytest.approx(2, abs=0.02)
+    # A store keeps the data set's camera; what it gives is what a file of pixels would, by the evaluation's.
+    store.attributes["camera"]["fx"] *= 1.01
+    wide = dict(store.attributes["camera"])
+    truth = _from_other_camera(out, wide, p, monkeypatch)
+    assert truth.xyz[:, :, 0] == pytest.approx(joints[:, :, 0] * 1.01, abs=1e-3)
     with pytest.raises(StoreError, match="say --dataset synthetic"):
         ev.read_groundtruth(out, ev.get_protocol("msra"))
 
