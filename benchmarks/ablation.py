@@ -30,8 +30,8 @@ from benchmarks.timing import write
 #: Variant -> kinds of map; the first is the control, whose network is that of geodesic_weighted.
 VARIANTS = ("unguided", "heatmap", "euclidean", "offset", "geodesic", "geodesic_weighted", "geodesic_surface")
 KINDS = VARIANTS[1:]
-#: A heat map is 0 almost everywhere: at the others' weight its gradient is a thirtieth of the pose's, at this multiple
-#: it is of the pose's size.
+#: A heat map is 0 almost everywhere: at the others' weight its gradient is a thirtieth of the pose's, and of the
+#: pose's size at this multiple.
 WEIGHT = {"heatmap": 30.0}
 
 
