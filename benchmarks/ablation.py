@@ -30,6 +30,9 @@ from benchmarks.timing import write
 #: Variant -> kinds of map; the first is the control, whose network is that of geodesic_weighted.
 VARIANTS = ("unguided", "heatmap", "euclidean", "offset", "geodesic", "geodesic_weighted", "geodesic_surface")
 KINDS = VARIANTS[1:]
+#: A heat map is 0 almost everywhere: at the others' weight its gradient is a thirtieth of the pose's, and of the
+#: pose's size at this multiple.
+WEIGHT = {"heatmap": 30.0}
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,7 @@ class Size:
     epochs, batch, lr
         Of AdamW with the cosine schedule.
     map_weight
-        Of the map loss.
+        Of the map loss, times `WEIGHT`.
     network
         Changes to the parameters of every variant.
     seeds
@@ -99,9 +102,10 @@ def train_one(folder: Path, name: str, variant: str, seed: int) -> None:
     if size.jobs:
         torch.set_num_threads(1)
     learn, test = (gmaps.open_store(path) for path in stores(folder, size))
+    weight = size.map_weight * WEIGHT.get(variant, 1.0)
     params = TrainParams(
         epochs=size.epochs, batch=size.batch, lr=size.lr, schedule="cosine", patience=0, seed=seed,
-        validation="subjects:0.1", workers=0 if size.jobs else 8, loss=LossParams(map_weight=size.map_weight),
+        validation="subjects:0.1", workers=0 if size.jobs else 8, loss=LossParams(map_weight=weight),
     )  # fmt: skip
     out = folder / f"{variant}-{seed}"
     device = "cpu" if size.jobs else "auto"
@@ -113,6 +117,7 @@ def train_one(folder: Path, name: str, variant: str, seed: int) -> None:
     half = norms[len(norms) // 2 :]
     values = {
         "variant": variant, "seed": seed, "mm": error, "curve": curve, "steps": ended.step, "seconds": ended.seconds,
+        "map_weight": weight,
         "gradient_pose": float(np.median(half[:, 0])), "gradient_maps": float(np.median(half[:, 1])),
         "map_loss": float([r["maps"] for r in rows if r["maps"]][-1]), "size": asdict(size),
     }  # fmt: skip
