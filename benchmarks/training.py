@@ -30,7 +30,7 @@ NETWORK: dict[str, Any] = {
 }  # fmt: skip
 PARAMS: dict[str, Any] = {
     "epochs": 1000, "batch": 64, "lr": 4e-3, "schedule": "cosine", "patience": 0, "validation": "subjects:0.02",
-    "workers": 1, "loss": LossParams(map_weight=10.0),
+    "workers": 1, "loss": LossParams(map_weight=4.0),
 }  # fmt: skip
 FRAMES, PEOPLE, TEST = 90_000, 3_000, 5_000
 
