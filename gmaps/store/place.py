@@ -68,15 +68,15 @@ class Place:
             import fsspec
 
             protocol = self.url.partition("://")[0]
-            try:
-                with self._errors(""):
+            with self._errors(""):
+                try:
                     self._fs = fsspec.filesystem(protocol)
-            except ImportError as error:
-                if protocol in _EXTRAS:
-                    raise MissingExtraError(*_EXTRAS[protocol], f"a store at {self.url}") from error
-                raise GmapsError(f"{self.url}: {error}") from error
-            except ValueError as error:
-                raise UsageError(f"{self.url}: no protocol called {protocol!r} is known ({error})") from error
+                except ImportError as error:
+                    if protocol in _EXTRAS:
+                        raise MissingExtraError(*_EXTRAS[protocol], f"a store at {self.url}") from error
+                    raise GmapsError(f"{self.url}: {error}") from error
+                except ValueError as error:
+                    raise UsageError(f"{self.url}: no protocol called {protocol!r} is known ({error})") from error
             self._process = os.getpid()
         return self._fs, self._fs._strip_protocol(self.url)
 
@@ -86,7 +86,7 @@ class Place:
         where = f"{self.url}/{name}" if name else self.url
         try:
             yield
-        except (GmapsError, ImportError, ValueError, FileNotFoundError):
+        except (GmapsError, FileNotFoundError):
             raise
         except PermissionError as error:
             raise StoreError(f"{where}: access is denied ({error}); look at the credentials in use") from error

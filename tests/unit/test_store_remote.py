@@ -197,12 +197,13 @@ def test_missing_credentials_and_servers_are_told(s3, monkeypatch):
         with pytest.raises(StoreError, match="no credentials were found"):
             open_store(f"{s3}/x.zarr")
     s3fs.S3FileSystem.clear_instance_cache()
-    with monkeypatch.context() as patch:
-        patch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
-        patch.setenv("AWS_MAX_ATTEMPTS", "1")
-        with pytest.raises(StoreError, match="cannot be reached"):
-            open_store(f"{s3}/x.zarr")
-    s3fs.S3FileSystem.clear_instance_cache()
+    for server in ("http://127.0.0.1:1", "nonsense"):
+        with monkeypatch.context() as patch:
+            patch.setenv("AWS_ENDPOINT_URL", server)
+            patch.setenv("AWS_MAX_ATTEMPTS", "1")
+            with pytest.raises(StoreError, match="cannot be reached"):
+                open_store(f"{s3}/x.zarr")
+        s3fs.S3FileSystem.clear_instance_cache()
 
 
 def test_addresses_and_paths_are_told_apart(local):
