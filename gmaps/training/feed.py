@@ -94,8 +94,14 @@ def split(data: GuidanceDataset, validation: str, seed: int) -> tuple[NDArray[np
     Raises
     ------
     UsageError
-        It is none of these, or leaves nothing to train on.
+        It is none of these, or leaves nothing to train on; or there are frames without labels.
     """
+    unknown = ~np.isfinite(data.store.column("joints")[data.rows]).all(axis=(1, 2))
+    if unknown.any():
+        raise UsageError(
+            f"{unknown.sum()} of {len(data)} frames of {data.store.path} have no labels, the first in row "
+            f"{data.rows[int(np.argmax(unknown))]}: train on a store of a split that has them"
+        )
     store, rng = data.store, np.random.default_rng([seed, 0x5E1])
     names = list(store.attributes["dataset"].get("subjects", []))
     subject = np.asarray(store.column("subject"))[data.rows]

@@ -54,6 +54,13 @@ def go(store, out, params=PARAMS, net=NET, **options):
     return train(store, Path(out), net, params, progress=False, device="cpu", **options)
 
 
+def replace_method(store, name, function):
+    """A second view of a store, one of whose methods does something else."""
+    other = gmaps.open_store(store.path)
+    setattr(other, name, function)
+    return other
+
+
 def weights(out: Path, name: str = "last.pt") -> dict[str, torch.Tensor]:
     return load_checkpoint(out / name)["weights"]
 
@@ -270,6 +277,21 @@ def test_splits(store):
     ):
         with pytest.raises(UsageError, match=message):
             split(data, how, 0)
+
+
+def test_frames_without_labels_are_not_trained_on(store):
+    data = make_dataset(store, NET)
+    column = store.column
+
+    def without(name):
+        values = column(name).copy()
+        if name == "joints":
+            values[[7, 40]] = np.nan
+        return values
+
+    data.store = replace_method(store, "column", without)
+    with pytest.raises(UsageError, match="2 of 120 frames of .* have no labels, the first in row 7"):
+        split(data, "0.1", 0)
 
 
 @pytest.mark.parametrize(
