@@ -290,7 +290,7 @@ def test_frames_without_labels_are_not_trained_on(store):
         return values
 
     data.store = replace_method(store, "column", without)
-    with pytest.raises(UsageError, match="2 of 120 frames of .* have no labels, the first in row 7"):
+    with pytest.raises(UsageError, match=r"2 of 120 frames of .* have no labels, the first in row 7"):
         split(data, "0.1", 0)
 
 
