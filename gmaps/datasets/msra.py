@@ -169,7 +169,7 @@ class Msra(Reader):
         name = f"{SUBJECTS[subject]}/{GESTURES[gesture]}/{number:06d}_depth.bin"
         if row in table.faults:
             raise FrameError(f"{name}: {table.faults[row]}; restore the file from the archive")
-        data = read_bytes(self.path / name, name, WHOLE + HEADER.size)
+        data = read_bytes(f"{self.path}/{name}", name, WHOLE + HEADER.size)
         if len(data) != WHOLE and number in _FAULTY.get((SUBJECTS[subject], GESTURES[gesture]), ()):
             raise FrameError(f"{name}: its labels are known to be wrong (DeepPrior++ leaves it out, too)")
         joints = table.joints[row]

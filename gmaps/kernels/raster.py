@@ -194,15 +194,16 @@ def orthographic(depth, fx, fy, cx, cy, x, y, z, h, out):
             stop -= 1
         ray_y = np.float32(r - cy) * ify
         _footprints(lines, r, start, stop, c0, cx, ray_y, ifx, ify, *cube, per_mm, size, span_r, span_c)
-        for k in range(start, stop):
-            if span_r[k] < 0:
+        # Unsigned as above, and without a branch on which point is nearer.
+        for k in range(np.uint64(start), np.uint64(stop)):
+            rows_of, cols_of = span_r[k], span_c[k]
+            if rows_of < 0:
                 continue
             seen += 1
-            v = min((depth[r, c0 + k] - cube[2]) / cube[3], LAST)
-            for i in range(span_r[k] & 0xFFFF, (span_r[k] >> 16) + 1):
-                for j in range(span_c[k] & 0xFFFF, (span_c[k] >> 16) + 1):
-                    if v < out[i, j]:
-                        out[i, j] = v
+            v = min((lines[r % 3, k + np.uint64(1)] - cube[2]) / cube[3], LAST)
+            for i in range(np.uint64(rows_of & 0xFFFF), np.uint64((rows_of >> 16) + 1)):
+                for j in range(np.uint64(cols_of & 0xFFFF), np.uint64((cols_of >> 16) + 1)):
+                    out[i, j] = min(v, out[i, j])
     return seen
 
 

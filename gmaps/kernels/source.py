@@ -27,6 +27,14 @@ def _sees(mask, row, col, r, c):
     """
     r_last = min(math.floor(row + 0.5), mask.shape[0] - 1)
     c_last = min(math.floor(col + 0.5), mask.shape[1] - 1)
+    if row + 0.5 < mask.shape[0] and col + 0.5 < mask.shape[1]:
+        # Most lines run well inside the hand: all cells between the two ends are hand, and need no looking at points.
+        clear = True
+        for rr in range(min(r_last, r), max(r_last, r) + 1):
+            for cc in range(min(c_last, c), max(c_last, c) + 1):
+                clear &= mask[rr, cc]
+        if clear:
+            return True
     for k in range(17):
         f = min((k + 0.5) / 16, 1.0)
         rr = math.floor(row + f * (r - row) + 0.5)

@@ -6,6 +6,7 @@ Lossless for uint8 and float16. docs/packed-codec.md specifies the bytes; tests/
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 import numpy as np
 from numba import njit
@@ -25,6 +26,7 @@ U, U32 = np.uint64, np.uint32
 VERSION = 1
 
 
+@lru_cache(maxsize=256)
 def grid(shape: tuple[int, ...]) -> tuple[int, int, int]:
     """Rows, columns and lanes of a chunk: the last axis is the lanes, the one before it the columns."""
     padded = (1, 1, *shape)
@@ -107,15 +109,16 @@ def float_codes(values, code):
 
 @njit(nogil=True, cache=True)
 def put_word(out, at, word):
-    """Eight bytes, little-endian, from `at` on."""
+    """Eight bytes, little-endian, from `at` on; unsigned places need no look at what lies before the start."""
+    at = U(at)
     out[at] = np.uint8(word & U(255))
-    out[at + 1] = np.uint8((word >> U(8)) & U(255))
-    out[at + 2] = np.uint8((word >> U(16)) & U(255))
-    out[at + 3] = np.uint8((word >> U(24)) & U(255))
-    out[at + 4] = np.uint8((word >> U(32)) & U(255))
-    out[at + 5] = np.uint8((word >> U(40)) & U(255))
-    out[at + 6] = np.uint8((word >> U(48)) & U(255))
-    out[at + 7] = np.uint8((word >> U(56)) & U(255))
+    out[at + U(1)] = np.uint8((word >> U(8)) & U(255))
+    out[at + U(2)] = np.uint8((word >> U(16)) & U(255))
+    out[at + U(3)] = np.uint8((word >> U(24)) & U(255))
+    out[at + U(4)] = np.uint8((word >> U(32)) & U(255))
+    out[at + U(5)] = np.uint8((word >> U(40)) & U(255))
+    out[at + U(6)] = np.uint8((word >> U(48)) & U(255))
+    out[at + U(7)] = np.uint8((word >> U(56)) & U(255))
 
 
 @njit(nogil=True, cache=True)
@@ -134,8 +137,17 @@ def pack_codes(code, rows, cols, lanes, mode, off, out):
     n = 0
     for i in range(cells):
         differs = np.int16(0)
-        for j in range(i * lanes, (i + 1) * lanes):
-            differs |= code[j] ^ away
+        here = U(i) * U(lanes)
+        if lanes >= 16:
+            # Sixteen at a time are one vector; the last ones may be looked at twice.
+            for k in range(U(0), U(lanes - 15), U(16)):
+                for j in range(U(16)):
+                    differs |= code[here + k + j] ^ away
+            for j in range(U(16)):
+                differs |= code[here + U(lanes - 16) + j] ^ away
+        else:
+            for j in range(U(lanes)):
+                differs |= code[here + j] ^ away
         if differs != 0:
             out[bitmap + (i >> 3)] |= np.uint8(1 << (i & 7))
             where[n] = i
@@ -148,9 +160,9 @@ def pack_codes(code, rows, cols, lanes, mode, off, out):
         at = (where[k] // cols + 2) * stride + where[k] % cols + 2
         a, b, d = ranks(rank, at, n, stride)
         rank[at] = k
-        here, a, b, d = where[k] * lanes, where[a] * lanes, where[b] * lanes, where[d] * lanes
-        to = k * lanes
-        for j in range(lanes):
+        here, a, b, d = U(where[k] * lanes), U(where[a] * lanes), U(where[b] * lanes), U(where[d] * lanes)
+        to = U(k * lanes)
+        for j in range(U(lanes)):
             r = np.int16(code[here + j] - code[a + j] - code[b + j] + code[d + j])
             zig[to + j] = np.uint16((r << np.int16(1)) ^ (r >> np.int16(15)))
     widths = bitmap + (cells + 7) // 8
@@ -187,6 +199,7 @@ def pack_codes(code, rows, cols, lanes, mode, off, out):
     return at + PAD
 
 
+@lru_cache(maxsize=256)
 def largest(rows: int, cols: int, lanes: int) -> int:
     """No chunk of this shape is longer."""
     groups = (rows * cols * lanes + GROUP - 1) // GROUP
