@@ -2,7 +2,7 @@
 
 Each round starts a real build in a process of its own and lets something happen to it: the whole program is killed,
 one of its workers is, or the machine goes down, which is a copy of the directory at that moment, its newest files cut
-off. Then the same build is run to its end. `pytest -m slow` runs a hundred rounds, the default two.
+off. Then the same build is run to its end. `pytest -m slow` runs a hundred rounds, the default five.
 """
 
 from __future__ import annotations
@@ -94,9 +94,9 @@ def run_round(folder, whole, seed):
     assert verify_checksums(goes_on) == []
 
 
-def test_two_rounds_of_faults(tmp_path, whole):
+def test_five_rounds_of_faults(tmp_path, whole):
     seed = random.randrange(10**9)
-    for k in range(2):
+    for k in range(5):
         (tmp_path / str(k)).mkdir()
         run_round(tmp_path / str(k), whole, seed + k)
 
