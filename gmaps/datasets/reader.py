@@ -102,7 +102,7 @@ def read_bytes(path: str | Path, name: str, limit: int) -> bytes:
     """
     try:
         # The system's own calls: a file object would take as long to make as a small file takes to read.
-        fd = open_at_once(os.fspath(path), os.O_RDONLY | os.O_CLOEXEC)
+        fd = open_at_once(os.fspath(path), os.O_RDONLY)
         try:
             data = os.read(fd, min(os.fstat(fd).st_size, limit) + 1)
         finally:

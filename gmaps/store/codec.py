@@ -33,6 +33,12 @@ _BLOCK = 1 << 18  # fits the processor's cache: reading in larger pieces is half
 blosc.use_threads = False
 
 
+def check_item(a: ArraySpec, value: Any) -> None:
+    """Refuse a sample of another shape than its array's."""
+    if np.shape(value) != a.item:
+        raise ValueError(f"{a.name}: a sample has shape {a.item}, got {np.shape(value)}")
+
+
 def encode_item(a: ArraySpec, value: NDArray[Any]) -> NDArray[Any]:
     """A sample as it is stored.
 
@@ -48,8 +54,7 @@ def encode_item(a: ArraySpec, value: NDArray[Any]) -> NDArray[Any]:
     a.item
         Contiguous, in the array's dtype.
     """
-    if value.shape != a.item:
-        raise ValueError(f"{a.name}: a sample has shape {a.item}, got {value.shape}")
+    check_item(a, value)
     if a.quantised is not None:
         lo, hi = a.quantised
         scaled = (value.astype(np.float32) - np.float32(lo)) * np.float32(255 / (hi - lo))

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gmaps.errors import DiskFullError, StoreError
-from gmaps.store.codec import MISSING, encode_chunk, pack_index
+from gmaps.store.codec import MISSING, check_item, encode_chunk, pack_index
 from gmaps.store.schema import ArraySpec, fill_item, metadata_files
 
 #: Ends the names of files that are being written.
@@ -195,10 +195,8 @@ class ShardWriter:
                 f.write(self.rows, np.asarray(row[name]))
         for name, (a, block) in self._plain.items():
             if name in row:
-                value = row[name]
-                if np.shape(value) != a.item:
-                    raise ValueError(f"{a.name}: a sample has shape {a.item}, got {np.shape(value)}")
-                block[self.rows] = value
+                check_item(a, row[name])
+                block[self.rows] = row[name]
         self.rows += 1
 
     def close(self) -> list[FileRecord]:
