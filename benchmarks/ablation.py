@@ -94,9 +94,10 @@ def train_one(folder: Path, name: str, variant: str, seed: int) -> None:
     import torch
 
     from gmaps.training import model_params
-    from gmaps.training.fit import TrainParams, train
+    from gmaps.training.fit import train
     from gmaps.training.log import read_log
     from gmaps.training.loss import LossParams
+    from gmaps.training.params import TrainParams
     from gmaps.training.predict import predict_store
 
     size = SIZES[name]

@@ -45,6 +45,8 @@ _TRAINING = (
                  help="Stop after so many epochs without a better validation, or at 1.1 times the best; 0: never."),
     click.option("--validation", default="0.1", show_default=True, metavar="0.1|subjects:0.1|S9,...",
                  help="Validate on a share of the frames, on a share of the people, or on these people; 0: not."),
+    click.option("--shuffle", type=click.Choice(["uniform", "blocks"]), default="uniform", show_default=True,
+                 help="blocks: rows of eight files at a time, for a store larger than memory."),
     click.option("--seed", type=int, default=0, show_default=True, help="Decides weights, order and dropout."),
     click.option("--workers", type=int, default=1, show_default=True, help="Processes that read; 0: this one."),
     click.option("--precision", type=click.Choice(["auto", "float32", "bf16", "fp16"]), default="auto",
@@ -96,10 +98,10 @@ def train(store: str, model: str, out: str, device: str, quiet: bool, as_json: b
     from pathlib import Path
 
     from gmaps.store import open_store
-    from gmaps.training.fit import TrainParams
     from gmaps.training.fit import train as run
     from gmaps.training.loss import LossParams
     from gmaps.training.model import model_params
+    from gmaps.training.params import TrainParams
 
     changes = {k: options.pop(k) for k in [*_names(_NETWORK)]}
     network = model_params(model, **{k: v for k, v in changes.items() if v is not None})

@@ -19,6 +19,7 @@ from gmaps.training.augment import Augment
 from gmaps.training.collate import Item, collate
 from gmaps.training.dataset import GuidanceDataset
 from gmaps.training.model import ModelParams
+from gmaps.training.sampler import BlockShuffle, UniformShuffle
 
 Transform = Callable[[Item], Item]
 
@@ -133,38 +134,37 @@ def _share(text: str) -> float | None:
     return value
 
 
+#: Orders of training, by name.
+SHUFFLES: dict[str, type[UniformShuffle]] = {"uniform": UniformShuffle, "blocks": BlockShuffle}
+
+
 class Batches:
-    """A batch sampler whose order is a function of (seed, epoch), which may start in mid-epoch and share with others.
+    """A batch sampler over an order of rows, which may start in mid-epoch.
 
     Parameters
     ----------
-    positions
-        What to draw from.
+    order
+        What each epoch's order is, and this process's share of it.
     size
         Samples a batch, of one process; the last, smaller batch of an epoch is left out.
-    seed
-        Decides the order, which is another one in each epoch.
-    rank, world
-        This process's number and how many there are.
     """
 
-    def __init__(self, positions: NDArray[np.int64], size: int, seed: int, rank: int = 0, world: int = 1) -> None:
-        self.positions, self.size, self.seed, self.rank, self.world = positions, size, seed, rank, world
+    def __init__(self, order: UniformShuffle, size: int) -> None:
+        self.order, self.size = order, size
         self.epoch, self.start = 0, 0
         if len(self) == 0:
             raise UsageError(
-                f"{len(positions)} frames to train on do not fill one batch of {size * world}: use a smaller --batch"
+                f"{order.rows} frames to train on do not fill one batch of {size * order.replicas}: "
+                "use a smaller --batch"
             )
 
     def __len__(self) -> int:
-        return len(self.positions) // (self.size * self.world)
+        return self.order.rows // self.order.replicas // self.size
 
     def __iter__(self) -> Iterator[list[int]]:
-        order = np.random.default_rng([self.seed, self.epoch]).permutation(self.positions)
-        whole = self.size * self.world
+        own = self.order.order(self.epoch)
         for step in range(self.start, len(self)):
-            first = step * whole + self.rank * self.size
-            yield order[first : first + self.size].tolist()
+            yield own[step * self.size : (step + 1) * self.size].tolist()
 
 
 def make_loader(

@@ -5,21 +5,21 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
-from gmaps.errors import GmapsError, UsageError, unknown_name
 from gmaps.store import Store
 from gmaps.training.augment import Augment
 from gmaps.training.checkpoint import CheckpointError, check_store, load_checkpoint, save_checkpoint
 from gmaps.training.device import Device, open_device
 from gmaps.training.feed import (
+    SHUFFLES,
     Batches,
     Transform,
     in_order,
@@ -33,131 +33,7 @@ from gmaps.training.interrupt import Interrupt
 from gmaps.training.log import Log
 from gmaps.training.loss import LossParams, gradient_norms, losses, mean_error_mm
 from gmaps.training.model import HandMap, ModelParams
-
-Schedule = Literal["original", "cosine"]
-#: The original: x 0.94 every 1e6 samples, never below 1e-6.
-_DECAY, _DECAY_SAMPLES, _FLOOR = 0.94, 1e6, 1e-6
-#: Share of a cosine schedule in which the rate rises.
-_WARM = 0.05
-#: The original stops at a validation error this much above the best.
-_WORSE = 1.1
-
-
-class TrainingError(GmapsError):
-    """Training cannot go on; what was learnt until then is kept."""
-
-
-@dataclass(frozen=True)
-class TrainParams:
-    """How to train.
-
-    Parameters
-    ----------
-    epochs
-        Times through the data; with `minutes`, no more than these.
-    minutes
-        Stop after this much time in training, validation not counted; None for no limit. Time then also drives the
-        cosine schedule.
-    batch
-        Samples a step, of each process.
-    lr
-        Learning rate of AdamW; the largest one of the cosine schedule.
-    schedule
-        "original": x 0.94 every 1e6 samples, not below 1e-6. "cosine": up in the first 5 %, then down to 0.
-    weight_decay
-        AdamW's.
-    clip
-        Largest norm of all gradients together; 0 for no limit.
-    patience
-        Stop after so many epochs without a better validation, or at 1.1 times the best, as the original; 0: never.
-    validation
-        See `gmaps.training.feed.split`.
-    seed
-        Decides weights, order and dropout.
-    workers
-        Processes that read; 0 reads in this one.
-    precision
-        "auto" is bf16 where the device computes in it, else float32. "fp16" scales its gradients.
-    compile
-        Use `torch.compile`.
-    on_the_fly
-        Compute the maps while training.
-    augment
-        "off", "on", or such as "rotation=30,noise=1": see `Augment`. Maps are then computed while training.
-    loss
-        Weights of the losses.
-    """
-
-    epochs: int = 10
-    minutes: float | None = None
-    batch: int = 64
-    lr: float = 1e-3
-    schedule: Schedule = "original"
-    weight_decay: float = 0.01
-    clip: float = 1.0
-    patience: int = 5
-    validation: str = "0.1"
-    seed: int = 0
-    workers: int = 1
-    precision: str = "auto"
-    compile: bool = False
-    on_the_fly: bool = False
-    augment: str = "off"
-    loss: LossParams = field(default_factory=LossParams)
-
-    def __post_init__(self) -> None:
-        if min(self.epochs, self.batch) < 1 or min(self.workers, self.patience, self.clip, self.weight_decay) < 0:
-            raise UsageError(f"epochs and batch are 1 or more, workers, patience, clip, decay 0 or more: got {self}")
-        if not (math.isfinite(self.lr) and self.lr > 0 and (self.minutes is None or self.minutes > 0)):
-            raise UsageError(f"learning rate and minutes are positive, got {self.lr} and {self.minutes}")
-        if self.schedule not in ("original", "cosine"):
-            raise unknown_name("schedule", self.schedule, ("original", "cosine"))
-        if not 0 <= self.seed < 2**32:
-            raise UsageError(f"a seed is 0 to 2**32 - 1, got {self.seed}")
-
-
-@dataclass
-class Progress:
-    """Where a run is; part of a checkpoint.
-
-    Parameters
-    ----------
-    step
-        Steps done in all.
-    epoch, within
-        The epoch, and the steps done of it.
-    seconds, waited
-        In training, and of that spent waiting for data after each run's first batch.
-    best_mm
-        Smallest validation error, infinite before the first.
-    stale
-        Epochs since then.
-    finished
-        Why training ended: "epochs", "minutes" or "early"; empty while it goes on.
-    """
-
-    step: int = 0
-    epoch: int = 0
-    within: int = 0
-    seconds: float = 0.0
-    waited: float = 0.0
-    best_mm: float = math.inf
-    last_mm: float = math.nan
-    stale: int = 0
-    finished: str = ""
-
-
-def learning_rate(params: TrainParams, progress: Progress, steps: int, world: int = 1) -> float:
-    """Of the next step; `steps` is the length of an epoch."""
-    if params.schedule == "original":
-        samples = progress.step * params.batch * world
-        return max(params.lr * _DECAY ** (samples // _DECAY_SAMPLES), min(_FLOOR, params.lr))
-    done = progress.step / (params.epochs * steps)
-    if params.minutes is not None:
-        done = max(done, progress.seconds / (60 * params.minutes))
-    if done < _WARM:
-        return params.lr * max(done / _WARM, 0.02)
-    return params.lr * max(0.5 * (1 + math.cos(math.pi * min((done - _WARM) / (1 - _WARM), 1.0))), 1e-4)
+from gmaps.training.params import Progress, TrainingError, TrainParams, ended, learning_rate
 
 
 class Trainer:
@@ -181,7 +57,10 @@ class Trainer:
             else make_dataset(store, model, guided=False, on_the_fly=params.on_the_fly)
         )
         learn, judge = split(self.data, params.validation, params.seed)
-        self.batches = Batches(learn, params.batch, params.seed, device.rank, device.world)
+        order = SHUFFLES[params.shuffle](
+            self.data, positions=learn, seed=params.seed, rank=device.rank, replicas=device.world
+        )
+        self.batches = Batches(order, params.batch)
         self.loader = make_loader(self.data, self.batches, params.workers, device.cuda)
         self.judge = make_loader(clean, in_order(judge[device.rank :: device.world], params.batch), 0)
         torch.manual_seed(params.seed)
@@ -247,7 +126,7 @@ class Trainer:
         log = Log(self.out, now.step, progress, total) if self.device.first else None
         try:
             with Interrupt() as self.interrupt:
-                while not self._ended():
+                while not ended(self.params, self.progress):
                     self._epoch(log)
                     if self.interrupt.asked:
                         self._save("last.pt")
@@ -263,18 +142,8 @@ class Trainer:
         finally:
             if log is not None:
                 log.close()
-        now.finished = self._ended()
+        now.finished = ended(self.params, self.progress)
         return now
-
-    def _ended(self) -> str:
-        now, params = self.progress, self.params
-        if params.minutes is not None and now.seconds >= 60 * params.minutes:
-            return "minutes"
-        if now.epoch >= params.epochs:
-            return "epochs"
-        if params.patience and (now.stale >= params.patience or now.last_mm > _WORSE * now.best_mm):
-            return "early"
-        return ""
 
     def _epoch(self, log: Log | None) -> None:
         now, size = self.progress, self.params.batch * self.device.world

@@ -25,6 +25,8 @@ class UniformShuffle(Sampler[int]):
     ----------
     data
         What is sampled from; a length will do for this class.
+    positions : (n,) int64, optional
+        The part of the data that is drawn from, in order; all by default.
     seed
         Of all orders.
     rank, replicas
@@ -46,8 +48,17 @@ class UniformShuffle(Sampler[int]):
     ...     checkpoint["sampler"] = sampler.state_dict(done=128 * (step + 1))
     """
 
-    def __init__(self, data: GuidanceDataset | int, *, seed: int = 0, rank: int = 0, replicas: int = 1) -> None:
-        self.rows = data if isinstance(data, int) else len(data)
+    def __init__(
+        self,
+        data: GuidanceDataset | int,
+        *,
+        positions: NDArray[np.int64] | None = None,
+        seed: int = 0,
+        rank: int = 0,
+        replicas: int = 1,
+    ) -> None:
+        self.positions = np.arange(data if isinstance(data, int) else len(data)) if positions is None else positions
+        self.rows = len(self.positions)
         if not 0 <= rank < replicas:
             raise UsageError(f"rank {rank} of {replicas} replicas does not exist: ranks count from 0")
         if self.rows < replicas:
@@ -59,7 +70,7 @@ class UniformShuffle(Sampler[int]):
 
     def order(self, epoch: int) -> NDArray[np.int64]:
         """This rank's positions in an epoch, from its start."""
-        return self._own(self._random(epoch).permutation(self.rows))
+        return self.positions[self._own(self._random(epoch).permutation(self.rows))]
 
     def set_epoch(self, epoch: int) -> None:
         """Begins an epoch; one that `load_state_dict` began already goes on where it was."""
@@ -128,7 +139,7 @@ class BlockShuffle(UniformShuffle):
         What is sampled from.
     window
         Shards that are mixed.
-    seed, rank, replicas
+    positions, seed, rank, replicas
         See `UniformShuffle`. A rank has shards of its own, but for those that ranks share at the seams.
 
     Raises
@@ -138,22 +149,29 @@ class BlockShuffle(UniformShuffle):
     """
 
     def __init__(
-        self, data: GuidanceDataset, *, window: int = 8, seed: int = 0, rank: int = 0, replicas: int = 1
+        self,
+        data: GuidanceDataset,
+        *,
+        window: int = 8,
+        positions: NDArray[np.int64] | None = None,
+        seed: int = 0,
+        rank: int = 0,
+        replicas: int = 1,
     ) -> None:
-        super().__init__(data, seed=seed, rank=rank, replicas=replicas)
+        super().__init__(data, positions=positions, seed=seed, rank=rank, replicas=replicas)
         if window < 1:
             raise UsageError(f"a window has at least 1 shard, got {window}")
         self.window = window
-        self._shard = data.rows // data.store.shard_samples
+        self._shard = data.rows[self.positions] // data.store.shard_samples
 
     def order(self, epoch: int) -> NDArray[np.int64]:
         """This rank's positions in an epoch, from its start."""
-        place = self._random(epoch).permutation(int(self._shard[-1]) + 1)[self._shard]
+        place = self._random(epoch).permutation(int(self._shard.max()) + 1)[self._shard]
         own = self._own(np.argsort(place, kind="stable"))
         # Which of this rank's shards a position lies in, counted from 0; so many of them are a window.
         nth = np.cumsum(np.diff(place[own], prepend=place[own[0]]) != 0)
         mixed = self._random(epoch, self.rank).permutation(len(own))
-        return own[mixed[np.argsort(nth[mixed] // self.window, kind="stable")]]
+        return self.positions[own[mixed[np.argsort(nth[mixed] // self.window, kind="stable")]]]
 
     def _identity(self) -> dict[str, Any]:
         return {**super()._identity(), "window": self.window}

@@ -279,8 +279,9 @@ def test_workers_that_live_on_follow_the_epoch(store):
 
 
 def test_training_is_augmented_and_validation_is_not(store, tmp_path):
-    from gmaps.training.fit import TrainParams, train
+    from gmaps.training.fit import train
     from gmaps.training.model import model_params
+    from gmaps.training.params import TrainParams
 
     network = model_params("geodesic", size=32, stem=(8, 16), width=16, repeats=1, head=(8, 8, 8), hidden=32)
     params = TrainParams(epochs=2, batch=8, workers=0, validation="0.3", augment="rotation=90,noise=1")

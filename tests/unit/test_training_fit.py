@@ -10,6 +10,7 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -24,10 +25,11 @@ torch = pytest.importorskip("torch")
 from gmaps.training import fit, model_params  # noqa: E402
 from gmaps.training.checkpoint import CheckpointError, load_checkpoint, restore_model  # noqa: E402
 from gmaps.training.device import open_device  # noqa: E402
-from gmaps.training.feed import Batches, make_dataset, split  # noqa: E402
-from gmaps.training.fit import Progress, TrainingError, TrainParams, learning_rate, train  # noqa: E402
+from gmaps.training.feed import SHUFFLES, Batches, make_dataset, split  # noqa: E402
+from gmaps.training.fit import train  # noqa: E402
 from gmaps.training.log import read_log  # noqa: E402
 from gmaps.training.loss import LossParams  # noqa: E402
+from gmaps.training.params import Progress, TrainingError, TrainParams, learning_rate  # noqa: E402
 
 SMALL = {"size": 32, "stem": (8,), "width": 8, "head": (8, 8), "hidden": 16}
 NET = model_params("geodesic", **SMALL)
@@ -246,19 +248,29 @@ def test_schedules():
     assert learning_rate(timed, Progress(step=1, seconds=31.5), 100) == pytest.approx(5e-4, rel=1e-3)
 
 
-def test_batches_see_all_once_and_start_anywhere():
-    batches = Batches(np.arange(100, 150), 8, seed=3)
-    first = list(batches)
-    assert len(first) == len(batches) == 6
-    assert len(np.unique(np.concatenate(first))) == 48
-    batches.start = 4
-    assert list(batches) == first[4:]
-    batches.epoch, batches.start = 1, 0
-    assert list(batches) != first
-    halves = [list(Batches(np.arange(100, 150), 4, 3, rank, 2)) for rank in (0, 1)]
-    assert [a + b for a, b in zip(*halves, strict=True)] == first
+@pytest.mark.parametrize("shuffle", SHUFFLES)
+def test_batches_see_all_once_and_start_anywhere(shuffle):
+    data = SimpleNamespace(rows=np.arange(0, 400, 2), store=SimpleNamespace(shard_samples=32))
+    part = np.arange(100, 150)
+
+    def batches(size, **rank):
+        return Batches(SHUFFLES[shuffle](data, positions=part, seed=3, **rank), size)
+
+    whole = batches(8)
+    first = list(whole)
+    assert len(first) == len(whole) == 6
+    drawn = np.concatenate(first)
+    assert len(np.unique(drawn)) == 48
+    assert np.isin(drawn, part).all()
+    whole.start = 4
+    assert list(whole) == first[4:]
+    whole.epoch, whole.start = 1, 0
+    assert list(whole) != first
+    halves = [np.concatenate(list(batches(4, rank=rank, replicas=2))) for rank in (0, 1)]
+    assert [len(half) for half in halves] == [24, 24]
+    assert len(np.unique(halves)) == 48
     with pytest.raises(UsageError, match="do not fill one batch of 64"):
-        Batches(np.arange(50), 64, 0)
+        batches(64)
 
 
 def test_splits(store):
