@@ -13,14 +13,18 @@ from typing import Any
 
 import numpy as np
 import torch
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 
 import gmaps
 from benchmarks.timing import write
 from gmaps.training import model_params
 from gmaps.training.device import best_precision
-from gmaps.training.fit import TrainParams, train
+from gmaps.training.fit import train
+from gmaps.training.log import read_log
 from gmaps.training.loss import LossParams
 from gmaps.training.model import HandMap, count_parameters
+from gmaps.training.params import TrainParams
 from gmaps.training.predict import predict_store
 
 MODEL = "geodesic_weighted"
@@ -33,6 +37,27 @@ PARAMS: dict[str, Any] = {
     "workers": 1, "loss": LossParams(map_weight=4.0),
 }  # fmt: skip
 FRAMES, PEOPLE, TEST = 90_000, 3_000, 5_000
+
+
+def draw(log: Path, test_mm: float, path: Path) -> None:
+    """Error over time: of what is trained on, of people left out for validation, and of the test at the end."""
+    rows = read_log(log)
+    figure = Figure(figsize=(8, 4.5), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots()
+    for name, label, style in (("mm", "frames trained on", "-"), ("validation_mm", "people left out", "o-")):
+        points = [(float(r["seconds"]) / 60, float(r[name])) for r in rows if r[name]]
+        axes.plot(*zip(*points, strict=True), style, label=label)
+    axes.axhline(test_mm, color="black", ls="--", label=f"5,000 frames of other seeds, at the end: {test_mm:.1f} mm")
+    axes.set_yscale("log")
+    axes.set_yticks([8, 10, 15, 20, 30, 50], ["8", "10", "15", "20", "30", "50"])
+    axes.minorticks_off()
+    axes.set_ylim(7, 60)
+    axes.set_xlabel("minutes of training")
+    axes.set_ylabel("mean error, mm")
+    axes.legend()
+    axes.grid(alpha=0.3, which="both")
+    figure.savefig(path, dpi=110)
 
 
 def run(minutes: float = 30.0, folder: str | None = None, frames: int = FRAMES) -> list[dict[str, Any]]:
@@ -50,7 +75,8 @@ def run(minutes: float = 30.0, folder: str | None = None, frames: int = FRAMES) 
         network = model_params(MODEL, **NETWORK)
         ended = train(learn, place / "run", network, TrainParams(minutes=minutes, **PARAMS), device="cpu")
         found = predict_store(test, place / "run" / "last.pt", device="cpu")
-    errors = found.errors[np.isfinite(found.errors)]
+        errors = found.errors[np.isfinite(found.errors)]
+        draw(place / "run" / "log.csv", float(errors.mean()), place / "curve.png")
     waiting, speed = ended.waited / ended.seconds, ended.step * PARAMS["batch"] / ended.seconds
     rows = [{
         "minutes": ended.seconds / 60, "mm": float(errors.mean()), "median_mm": float(np.median(errors)),
