@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from gmaps.center import find_center
 from gmaps.errors import FrameError, UsageError, unknown_name
 from gmaps.frame import Crop, Cube, Frame, Projection
-from gmaps.kernels import raster
+from gmaps.kernels import labels, raster
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ def crop_frame(frame: Frame, cube: Cube, *, size: int = 128, projection: Project
         When no pixel lies in the cube, or joints are not finite, or (perspective) lie behind the camera.
     """
     joints = np.ascontiguousarray(frame.joints, np.float32)
-    if joints.ndim != 2 or joints.shape[1] != 3 or (frame.labelled and not np.isfinite(joints).all()):
+    if joints.ndim != 2 or joints.shape[1] != 3 or not (labels.finite(joints) or np.isnan(joints).all()):
         raise FrameError(f"{frame.name}: joints must be finite, or all NaN, shape (J, 3), got shape {joints.shape}")
     x, y, z = cube.center
     if projection == "perspective" and (z <= 0 or (joints[:, 2] <= 0).any()):
@@ -90,7 +90,6 @@ def crop_frame(frame: Frame, cube: Cube, *, size: int = 128, projection: Project
             f"{frame.name}: no depth pixel lies in the cube of half side {cube.half_side:g} mm around "
             f"({x:.0f}, {y:.0f}, {z:.0f}) mm: wrong centre, or an empty frame"
         )
-    raster.round_half(out)
     return Crop(out, cube, joints, projection)
 
 

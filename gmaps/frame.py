@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from gmaps.camera import Camera
 from gmaps.errors import FrameError, UsageError
+from gmaps.kernels import labels
 
 Projection = Literal["orthographic", "perspective"]
 
@@ -56,7 +57,7 @@ class Frame:
     @property
     def labelled(self) -> bool:
         """Whether it has joints."""
-        return not np.isnan(self.joints).all()
+        return _labelled(self.joints)
 
 
 @dataclass(frozen=True)
@@ -130,7 +131,7 @@ class Crop:
     @property
     def labelled(self) -> bool:
         """Whether it has joints; else all of them are NaN."""
-        return not np.isnan(self.joints_mm).all()
+        return _labelled(self.joints_mm)
 
     @property
     def joints(self) -> NDArray[np.float32]:
@@ -151,13 +152,52 @@ class Crop:
         (J, 2) float64
             (row, col); an integer is a cell's centre, so the cube spans -0.5 to H - 0.5. Not clipped.
         """
-        xy = self.joints_mm[:, :2].astype(np.float64)
-        c = np.asarray(self.cube.center, np.float64)
-        if self.projection == "perspective":
-            xy = xy * (c[2] / self.joints_mm[:, 2:3].astype(np.float64))
-        unit = (xy - c[:2]) / (2 * self.cube.half_side) + 0.5
-        return unit[:, ::-1] * size - 0.5
+        out = np.empty((len(self.joints_mm), 2))
+        x, y, z = self.cube.center
+        labels.pixels(self._mm(), x, y, z, self.cube.half_side, self.projection == "perspective", size, out)
+        return out
 
     def inside(self) -> NDArray[np.bool_]:
         """(J,) bool, False for joints that lie outside the cube."""
-        return np.all(np.abs(self.joints) <= 1, axis=1)
+        out = np.empty(len(self.joints_mm), np.bool_)
+        labels.inside(self._mm(), *self.cube.center, self.cube.half_side, out)
+        return out
+
+    def _mm(self) -> NDArray[np.float32]:
+        # Of one type and layout, since a kernel is compiled for each.
+        return np.ascontiguousarray(self.joints_mm, np.float32)
+
+
+@dataclass(frozen=True)
+class OnHand:
+    """A map that is 0 in the void, as what it is on the hand: a fifth of the numbers.
+
+    Parameters
+    ----------
+    size
+        H.
+    cells : (n,) int32
+        The hand's cells, row x H + column, rising.
+    values : (n, C) float32
+        Of these cells.
+    """
+
+    size: int
+    cells: NDArray[np.int32]
+    values: NDArray[np.float32]
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Of the map."""
+        return self.size, self.size, self.values.shape[1]
+
+    def dense(self) -> NDArray[np.float32]:
+        """(H, H, C) float32."""
+        out = np.zeros(self.shape, np.float32)
+        out.reshape(-1, self.values.shape[1])[self.cells] = self.values
+        return out
+
+
+def _labelled(joints: NDArray[np.floating]) -> bool:
+    # Whoever has a first joint is labelled: no need to look at the others.
+    return joints.size > 0 and not (math.isnan(joints.flat[0]) and np.isnan(joints).all())

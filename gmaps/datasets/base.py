@@ -5,15 +5,17 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gmaps.camera import Camera
 from gmaps.errors import DatasetError
-from gmaps.frame import Frame
 from gmaps.skeleton import Skeleton
+
+if TYPE_CHECKING:  # a list of names need not wait for Numba
+    from gmaps.frame import Frame
 
 Split = Literal["train", "test", "all"]
 

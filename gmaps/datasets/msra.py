@@ -153,7 +153,7 @@ class Msra(Reader):
         data, place = self._bytes(i)
         return Frame(parse_depth(data, place[-1]), CAMERA, *place)
 
-    def read_cut(self, i: int) -> Frame:
+    def read_cut(self, i: int, half_side: float | None, center: NDArray[np.floating] | None) -> Frame:
         """As `read`, but only the box that the file holds, with a camera to match; builds ask for it."""
         data, place = self._bytes(i)
         depth, left, top = parse_box(data, place[-1])

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from gmaps.camera import Camera
 from gmaps.datasets.reader import FARTHEST_MM
 from gmaps.errors import DatasetError, FrameError
+from gmaps.kernels.pixels import copy_depth
+from gmaps.kernels.text import parse_lines
 
 CAMERA = Camera(241.42, 241.42, 160.0, 120.0, 320, 240)
 #: img_width, img_height, left, top, right, bottom; then (right - left) x (bottom - top) float32, row by row.
@@ -57,12 +59,13 @@ def parse_box(data: bytes, name: str) -> tuple[NDArray[np.float32], int, int]:
     else:
         left, top, right, bottom = parse_header(data[: HEADER.size], len(data), name)
         values = np.frombuffer(data, "<f4", offset=HEADER.size)
-    with np.errstate(invalid="ignore"):  # signalling NaNs
-        low, high = values.min(), values.max()
-    if not (low >= 0 and high < FARTHEST_MM):  # also when NaN
-        raise FrameError(f"{name}: depths from {low} to {high} mm, not all of 0 or more; restore it from the archive")
     # A copy, because bytes cannot be written to: Numba compiles kernels once more for such arrays.
-    return values.reshape(bottom - top, right - left).astype(np.float32), left, top
+    depth = np.empty(values.size, np.float32)
+    if not copy_depth(values, np.float32(FARTHEST_MM), depth):
+        with np.errstate(invalid="ignore"):  # signalling NaNs
+            low, high = depth.min(), depth.max()
+        raise FrameError(f"{name}: depths from {low} to {high} mm, not all of 0 or more; restore it from the archive")
+    return depth.reshape(bottom - top, right - left), left, top
 
 
 def parse_header(head: bytes, file_size: int, name: str) -> tuple[int, int, int, int]:
@@ -124,9 +127,12 @@ def parse_joints(data: bytes, name: str) -> tuple[NDArray[np.float32], dict[int,
     if len(data) < _SHORTEST * count:  # before there is an array for lines that cannot hold what it has room for
         raise DatasetError(f"{name}: {count} lines in {len(data)} bytes cannot hold 63 numbers each; restore it")
     rows = np.full((count, 63), np.nan)
+    good = np.zeros(count, np.bool_)
+    parse_lines(np.frombuffer(b"\n".join(lines[1:]), np.uint8), rows, good)
+    rows[~good] = np.nan
     faults: dict[int, str] = {}
-    for i, line in enumerate(lines[1:]):
-        words = line.split()
+    for i in np.flatnonzero(~good).tolist():
+        words = lines[i + 1].split()
         if len(words) != 63:
             faults[i] = f"{name}, line {i + 2}: {len(words)} numbers, not 63"
             continue

@@ -19,7 +19,7 @@ from gmaps.camera import Camera
 from gmaps.datasets import png
 from gmaps.datasets.base import Check, DatasetInfo, Index, Split
 from gmaps.datasets.mat import read_array
-from gmaps.datasets.reader import Reader, check_joints, digest, frame_numbers, read_bytes, some_names
+from gmaps.datasets.reader import Reader, check_joints, cube_window, digest, frame_numbers, read_bytes, some_names
 from gmaps.errors import DatasetError, FrameError, UsageError
 from gmaps.frame import Frame
 from gmaps.kernels.pixels import green_blue_mm
@@ -60,8 +60,10 @@ INFO = DatasetInfo(
 )
 
 
-def parse_depth(data: bytes, name: str) -> NDArray[np.float32]:
-    """The depth image in a `depth_1_*.png`.
+def parse_depth(
+    data: bytes, name: str, window: tuple[int, int, int, int] = (0, CAMERA.height, 0, CAMERA.width)
+) -> NDArray[np.float32]:
+    """The depth image in a `depth_1_*.png`, or a part of it.
 
     Parameters
     ----------
@@ -69,20 +71,23 @@ def parse_depth(data: bytes, name: str) -> NDArray[np.float32]:
         The file's bytes.
     name
         What messages call it.
+    window
+        top, bottom, left, right of the part, ends excluded.
 
     Returns
     -------
-    (480, 640) float32
+    (480, 640) float32, or as large as the part
         mm, 0 where there is no data.
 
     Raises
     ------
     FrameError
-        Not an 8-bit RGB PNG of 640 x 480, torn, or with red in it.
+        Not an 8-bit RGB PNG of 640 x 480, torn, or with red in the part.
     """
     image = png.decode(data, name, "rgb8", _SIZE)
-    depth = np.empty(image.shape[:2], np.float32)
-    if green_blue_mm(image, BACKGROUND_MM, depth):
+    top, bottom, left, right = window
+    depth = np.empty((bottom - top, right - left), np.float32)
+    if green_blue_mm(image, top, left, BACKGROUND_MM, depth):
         raise FrameError(f"{name}: has red in it, so it is a picture and no depth (G * 256 + B); take depth_1_*.png")
     return depth
 
@@ -190,12 +195,26 @@ class Nyu(Reader):
 
     def read(self, i: int) -> Frame:
         """Frame at position i; see `DataSet.read`."""
+        data, place = self._bytes(i)
+        return Frame(parse_depth(data, place[-1]), CAMERA, *place)
+
+    def read_cut(self, i: int, half_side: float | None, center: NDArray[np.floating] | None) -> Frame:
+        """As `read`, but only the pixels around the cube, with a camera to match; builds ask for it."""
+        data, place = self._bytes(i)
+        window = cube_window(CAMERA, place[0], half_side, center)
+        top, _, left, _ = window
+        depth = parse_depth(data, place[-1], window)
+        height, width = depth.shape
+        return Frame(depth, Camera(CAMERA.fx, CAMERA.fy, CAMERA.cx - left, CAMERA.cy - top, width, height), *place)
+
+    def _bytes(self, i: int) -> tuple[bytes, tuple[NDArray[np.float32], int, int, int, str]]:
+        """A frame's file, and what a `Frame` has besides depth and camera."""
         index, table, i = self._index, self._table, self.position(i)
         name = f"{index.sequences[table.half[i]]}/depth_1_{table.number[i]:07d}.png"
         joints = table.joints[i]
         check_joints(joints, name)
-        depth = parse_depth(read_bytes(self.path / name, name, _LARGEST_PNG), name)
-        return Frame(depth, CAMERA, joints, int(index.frame[i]), int(index.subject[i]), int(index.sequence[i]), name)
+        data = read_bytes(f"{self.path}/{name}", name, _LARGEST_PNG)
+        return data, (joints, int(index.frame[i]), int(index.subject[i]), int(index.sequence[i]), name)
 
     def fingerprint(self) -> dict[str, Any]:
         """See `DataSet.fingerprint`."""

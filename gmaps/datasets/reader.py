@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 import re
 from functools import cached_property
@@ -15,6 +16,8 @@ from numpy.typing import NDArray
 from gmaps.camera import Camera
 from gmaps.datasets.base import DatasetInfo, Index, Split
 from gmaps.errors import DatasetError, FrameError, UsageError
+from gmaps.frame import Cube
+from gmaps.kernels import labels, raster
 from gmaps.skeleton import Skeleton
 
 #: A joint farther away than this (mm) is no joint of a hand before a depth camera.
@@ -80,6 +83,49 @@ class Reader:
         return int(i)
 
 
+#: Pixels beside a cube's window that a crop may look at: footprints end half way to their neighbours.
+_MARGIN = 2
+
+
+def cube_window(
+    camera: Camera, joints: NDArray[np.float32], half_side: float | None, center: NDArray[np.floating] | None
+) -> tuple[int, int, int, int]:
+    """The part of an image that a crop needs.
+
+    Parameters
+    ----------
+    camera
+        Of the image.
+    joints : (J, 3) float32
+        mm, camera axes.
+    half_side
+        Half the side of the cube, mm; None where nobody knows yet where it will be.
+    center : (3,), optional
+        Of the cube, mm; the middle of the joints' box otherwise.
+
+    Returns
+    -------
+    top, bottom, left, right
+        Pixels, ends excluded. The whole image where the cube is not known, or beside it.
+    """
+    whole = 0, camera.height, 0, camera.width
+    if half_side is None:
+        return whole
+    x, y, z = (float(v) for v in (labels.middle(joints) if center is None else center))
+    if not math.isfinite(x + y + z):
+        return whole
+    cube = Cube((x, y, z), half_side)
+    top, bottom, left, right = raster.window(
+        camera.height, camera.width, camera.fx, camera.fy, camera.cx, camera.cy, *cube.center, cube.half_side
+    )
+    if bottom <= top or right <= left:
+        return whole
+    return (
+        max(top - _MARGIN, 0), min(bottom + _MARGIN, camera.height),
+        max(left - _MARGIN, 0), min(right + _MARGIN, camera.width),
+    )  # fmt: skip
+
+
 def open_at_once(path: str, flags: int) -> int:
     """An `opener` for `open`: a pipe under a file's name is found empty, and not waited for."""
     return os.open(path, flags | os.O_NONBLOCK)
@@ -131,8 +177,8 @@ def check_joints(joints: NDArray[np.float32], name: str) -> None:
     FrameError
         A joint that is not finite, out of all range, or not in front of the camera.
     """
-    # Three passes for all that are right, and every frame that is built comes by here.
-    if joints[:, 2].min() > 0 and joints.max() < FARTHEST_MM and joints.min() > -FARTHEST_MM:
+    # Every frame that is built comes by here.
+    if labels.plausible(np.ascontiguousarray(joints, np.float32), np.float32(FARTHEST_MM)):
         return
     good = (np.abs(joints) < FARTHEST_MM).all(axis=1) & (joints[:, 2] > 0)  # False for NaN, too
     if not good.all():

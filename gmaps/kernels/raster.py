@@ -13,35 +13,35 @@ LAST = np.float32(0.99951171875)
 _SAME_SURFACE = np.float32(10.0)
 
 
+@nb.njit(nogil=True, cache=True, inline="always", error_model="numpy")
+def half(value):
+    """A float32 in [-1, 1] to the nearest that float16 can hold, ties to even; without a branch."""
+    bits = np.float32(value).view(np.int32)
+    normal = np.int32((bits + np.int32(0xFFF) + ((bits >> np.int32(13)) & np.int32(1))) & np.int32(~0x1FFF))
+    small = np.float32(np.rint(value * np.float32(16777216)) * np.float32(1 / 16777216))
+    return small if abs(value) < np.float32(6.103515625e-05) else np.int32(normal).view(np.float32)
+
+
 @nb.njit(nogil=True, cache=True, error_model="numpy")
 def round_half(values):
-    """Round float32 values in [-1, 1] to what float16 can hold, to nearest, ties to even, in place.
-
-    Parameters
-    ----------
-    values : (S, S) float32
-    """
-    bits = values.view(np.int32)
-    smallest_normal = np.float32(6.103515625e-05)
+    """`half` of all of (S, S) float32 values, in place."""
     for r in range(values.shape[0]):
         for c in range(values.shape[1]):
-            if abs(values[r, c]) < smallest_normal:
-                values[r, c] = np.rint(values[r, c] * np.float32(16777216)) / np.float32(16777216)
-            else:
-                b = bits[r, c]
-                bits[r, c] = (b + 0xFFF + ((b >> 13) & 1)) & ~0x1FFF
+            values[r, c] = half(values[r, c])
 
 
 @nb.njit(nogil=True, cache=True, error_model="numpy")
-def _window(depth, fx, fy, cx, cy, x, y, z, h):
-    """Pixels that can lie in the cube: rows r0 to r1, columns c0 to c1, ends excluded."""
+def window(rows, cols, fx, fy, cx, cy, x, y, z, h):
+    """Pixels of an image that can lie in the cube: rows r0 to r1, columns c0 to c1, ends excluded.
+
+    There are none where r1 <= r0 or c1 <= c0.
+    """
     near = max(z - h, 1.0)
     far = z + h
     c0 = math.floor(min((x - h) / near, (x - h) / far) * fx + cx)
     c1 = math.ceil(max((x + h) / near, (x + h) / far) * fx + cx) + 1
     r0 = math.floor(min((y - h) / near, (y - h) / far) * fy + cy)
     r1 = math.ceil(max((y + h) / near, (y + h) / far) * fy + cy) + 1
-    rows, cols = depth.shape
     return max(r0, 0), min(r1, rows), max(c0, 0), min(c1, cols)
 
 
@@ -85,7 +85,7 @@ def _clip(i, size):
 
 
 @nb.njit(nogil=True, cache=True, error_model="numpy")
-def _footprints(lines, r, start, stop, c0, cx, ray_y, ifx, ify, x, y, z, h, left, top, per_mm, size, rows, cols):
+def _footprints(lines, r, start, stop, c0, cx, ray_y, ifx, ify, x, y, z, h, left, top, per_mm, size, rows, cols, zs):
     """The cells that each pixel of a row covers; without branches and with few arrays, so that it runs in vectors.
 
     Parameters
@@ -106,6 +106,8 @@ def _footprints(lines, r, start, stop, c0, cx, ray_y, ifx, ify, x, y, z, h, left
         S.
     rows, cols : (n,) int32
         Filled with the first cell and 65,536 times the last; rows with -1 where a pixel is not in the cube.
+    zs : (n,) float32
+        Filled with the pixels' depths, cube units.
     """
     above = lines[(r + 2) % 3]
     here = lines[r % 3]
@@ -138,6 +140,7 @@ def _footprints(lines, r, start, stop, c0, cx, ray_y, ifx, ify, x, y, z, h, left
         high = _last((x_hi - left) * per_mm, own_c, size)
         low = _first((x_lo - left) * per_mm, own_c, size)
         cols[k] = np.int32(low | (high << np.int32(16)))
+        zs[k] = half(min((d - z) / h, LAST))
 
 
 @nb.njit(nogil=True, cache=True, error_model="numpy")
@@ -156,7 +159,7 @@ def orthographic(depth, fx, fy, cx, cy, x, y, z, h, out):
     x, y, z, h : float
         The cube's centre and half side, mm.
     out : (S, S) float32
-        Filled with (depth - z) / h in [-1, 1), or 1 where nothing is seen.
+        Filled with (depth - z) / h in [-1, 1), rounded to what float16 can hold, or 1 where nothing is seen.
 
     Returns
     -------
@@ -165,8 +168,8 @@ def orthographic(depth, fx, fy, cx, cy, x, y, z, h, out):
     """
     size = out.shape[0]
     out[:, :] = np.float32(1)
-    r0, r1, c0, c1 = _window(depth, fx, fy, cx, cy, x, y, z, h)
     rows, cols = depth.shape
+    r0, r1, c0, c1 = window(rows, cols, fx, fy, cx, cy, x, y, z, h)
     n = c1 - c0
     if r1 <= r0 or n <= 0:
         return 0
@@ -175,6 +178,7 @@ def orthographic(depth, fx, fy, cx, cy, x, y, z, h, out):
     per_mm = np.float32(size / (2 * h))
     span_r = np.empty(n, np.int32)
     span_c = np.empty(n, np.int32)
+    zs = np.empty(n, np.float32)
     # The window's rows, three at a time, with a pixel more on each side; what lies outside the image is no data.
     lines = np.zeros((3, n + 2), np.float32)
     low = max(c0 - 1, 0)
@@ -193,16 +197,27 @@ def orthographic(depth, fx, fy, cx, cy, x, y, z, h, out):
         while start < stop and not abs(depth[r, c0 + stop - 1] - cube[2]) <= cube[3]:
             stop -= 1
         ray_y = np.float32(r - cy) * ify
-        _footprints(lines, r, start, stop, c0, cx, ray_y, ifx, ify, *cube, per_mm, size, span_r, span_c)
+        _footprints(lines, r, start, stop, c0, cx, ray_y, ifx, ify, *cube, per_mm, size, span_r, span_c, zs)
         # Unsigned as above, and without a branch on which point is nearer.
         for k in range(np.uint64(start), np.uint64(stop)):
             rows_of, cols_of = span_r[k], span_c[k]
             if rows_of < 0:
                 continue
             seen += 1
-            v = min((lines[r % 3, k + np.uint64(1)] - cube[2]) / cube[3], LAST)
-            for i in range(np.uint64(rows_of & 0xFFFF), np.uint64((rows_of >> 16) + 1)):
-                for j in range(np.uint64(cols_of & 0xFFFF), np.uint64((cols_of >> 16) + 1)):
+            v = zs[k]
+            top, bottom = np.uint64(rows_of & 0xFFFF), np.uint64(rows_of >> 16)
+            left, right = np.uint64(cols_of & 0xFFFF), np.uint64(cols_of >> 16)
+            if (bottom - top) | (right - left) <= np.uint64(1):
+                # Most cover one cell or two each way. Four corners, some of them the same, take less time than loops
+                # whose lengths nobody can foretell.
+                a, b, c, d = out[top, left], out[top, right], out[bottom, left], out[bottom, right]
+                out[top, left] = min(v, a)
+                out[top, right] = min(v, b)
+                out[bottom, left] = min(v, c)
+                out[bottom, right] = min(v, d)
+                continue
+            for i in range(top, bottom + np.uint64(1)):
+                for j in range(left, right + np.uint64(1)):
                     out[i, j] = min(v, out[i, j])
     return seen
 
@@ -241,7 +256,7 @@ def perspective(depth, fx, fy, cx, cy, x, y, z, h, out):
                     if d > 0 and abs(d - zf) <= hf:
                         seen += 1
                         best = min(best, min((d - zf) / hf, LAST))
-            out[i, k] = best
+            out[i, k] = half(best)
     return seen
 
 
@@ -272,19 +287,25 @@ def pool(depth, size, thickness):
     one = np.float32(1)
     tolerance = np.float32(thickness)
     nearest = np.empty(s, np.float32)
+    # Where each cell begins and ends: a division costs more than all that is done to a cell of the void.
+    first = np.empty(size, np.int64)
+    last = np.empty(size, np.int64)
+    for k in range(size):
+        first[k] = k * s // size
+        last[k] = max(((k + 1) * s + size - 1) // size, first[k] + 1)
     for i in range(size):
-        r0 = i * s // size
-        r1 = max(((i + 1) * s + size - 1) // size, r0 + 1)
+        r0 = first[i]
+        r1 = last[i]
         # Column by column in vectors: most of a crop is void, and seen to be so here.
         nearest[:] = depth[r0]
         for r in range(r0 + 1, r1):
             for c in range(s):
                 nearest[c] = depth[r, c] if depth[r, c] < nearest[c] else nearest[c]
         for k in range(size):
-            c0 = k * s // size
-            c1 = max(((k + 1) * s + size - 1) // size, c0 + 1)
+            c0 = first[k]
+            c1 = last[k]
             near = one
-            for c in range(c0, c1):
+            for c in range(np.uint64(c0), np.uint64(c1)):
                 near = min(near, nearest[c])
             if near >= one:
                 continue
@@ -299,23 +320,6 @@ def pool(depth, size, thickness):
             silhouette[i, k] = True
             surface[i, k] = total / count
     return silhouette, surface
-
-
-@nb.njit(nogil=True, cache=True, error_model="numpy")
-def middle(joints):
-    """Middle of the bounding box of (J, 3) float32 joints: x, y, z; NaN where one is not finite."""
-    low = np.full(3, np.inf, np.float32)
-    high = np.full(3, -np.inf, np.float32)
-    total = np.float32(0)
-    for j in range(joints.shape[0]):
-        for a in range(3):
-            v = joints[j, a]
-            low[a] = min(low[a], v)
-            high[a] = max(high[a], v)
-            total += v * np.float32(0)
-    # 0 times anything finite is 0.
-    x, y, z = [(np.float64(low[a]) + np.float64(high[a])) / 2 + total for a in range(3)]
-    return x, y, z
 
 
 @nb.njit(nogil=True, cache=True, error_model="numpy")

@@ -1,0 +1,61 @@
+"""What a build reads of a frame gives the same crops, to the last bit, as the whole frame does."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import gmaps
+from gmaps.center import find_center
+from gmaps.crop import crop_frame
+from gmaps.errors import FrameError
+from gmaps.frame import Cube
+from gmaps.synth.tree import write_tree
+
+
+@pytest.fixture(scope="module", params=["nyu", "msra"])
+def data(request, tmp_path_factory):
+    root = tmp_path_factory.mktemp(request.param)
+    write_tree(root, request.param, 6, seed=7, workers=1)
+    return gmaps.load_dataset(request.param, root=root)
+
+
+def cropped(frame, cube, projection):
+    try:
+        return crop_frame(frame, cube, size=96, projection=projection).depth
+    except FrameError as error:
+        return str(error)
+
+
+@pytest.mark.parametrize("projection", ["orthographic", "perspective"])
+@pytest.mark.parametrize("half_side", [30.0, 120.0, 150.0, 400.0])
+def test_crops_of_the_part_are_those_of_the_whole(data, projection, half_side):
+    rng = np.random.default_rng(int(half_side))
+    for i in range(len(data)):
+        whole = data.read(i)
+        middle = np.array(find_center(whole, "joints", half_side, data.info.depth_range))
+        for away in (0.0, 40.0, 120.0, 2000.0):
+            # A centre beside the hand, at the image's edge, and beyond it; none is the middle of the joints.
+            center = None if away == 0 else (middle + rng.normal(0, away, 3)).astype(np.float32)
+            part = data.read_cut(i, half_side, center)
+            where = middle if center is None else center
+            cube = Cube(tuple(float(v) for v in where), half_side)
+            np.testing.assert_array_equal(cropped(part, cube, projection), cropped(whole, cube, projection))
+            assert (part.name, part.index, part.subject, part.sequence) == (
+                whole.name, whole.index, whole.subject, whole.sequence,
+            )  # fmt: skip
+            np.testing.assert_array_equal(part.joints, whole.joints)
+
+
+def test_a_cube_that_nobody_knows_yet_needs_the_whole(data):
+    part, whole = data.read_cut(0, None, None), data.read(0)
+    found = [find_center(f, "com", 120.0, data.info.depth_range) for f in (part, whole)]
+    np.testing.assert_allclose(*found, atol=1e-3)
+    unknown = data.read_cut(0, 120.0, np.full(3, np.nan))
+    np.testing.assert_array_equal(unknown.depth, part.depth)
+
+
+def test_a_window_is_smaller_than_its_image(data):
+    part = data.read_cut(0, 120.0, None)
+    assert part.depth.shape == (part.camera.height, part.camera.width)
+    assert part.depth.size < data.camera.width * data.camera.height / 3
