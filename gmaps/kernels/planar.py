@@ -13,6 +13,36 @@ from gmaps.kernels.sweep import march
 
 
 @nb.njit(nogil=True, cache=True, error_model="numpy")
+def middles(size, h):
+    """Middles of a grid's cells, mm from the cube's centre."""
+    across = np.empty(size, np.float32)
+    for i in range(size):
+        across[i] = np.float32((i + 0.5) / size * 2 - 1) * np.float32(h)
+    return across
+
+
+@nb.njit(nogil=True, cache=True, inline="always", error_model="numpy")
+def surface_point(d, down, right, x, y, z, h, perspective):
+    """x, y and z, mm, of what a cell shows at depth d, cube units."""
+    d = d * np.float32(h) + np.float32(z)
+    ratio = d / np.float32(z) if perspective else np.float32(1)
+    return (right + np.float32(x)) * ratio, (down + np.float32(y)) * ratio, d
+
+
+@nb.njit(nogil=True, cache=True, inline="always", error_model="numpy")
+def closeness(jx, jy, jz, x, y, z, least, limit, inverse, out):
+    """`euclidean` of one cell."""
+    for j in range(jx.size):
+        dx = jx[j] - x
+        dy = jy[j] - y
+        dz = jz[j] - z
+        d = np.sqrt(dx * dx + dy * dy + dz * dz)
+        d = d if d > least else least
+        d = d if d < limit else limit
+        out[j] = np.float32(1) - d * inverse
+
+
+@nb.njit(nogil=True, cache=True, error_model="numpy")
 def points(surface, x, y, z, h, perspective, halved, out):
     """Surface points of the map's cells.
 
@@ -30,18 +60,11 @@ def points(surface, x, y, z, h, perspective, halved, out):
         mm, camera axes.
     """
     size = surface.shape[0]
-    across = np.empty(size, np.float32)
-    for i in range(size):
-        across[i] = np.float32((i + 0.5) / size * 2 - 1) * np.float32(h)
-    one = np.float32(1)
+    across = middles(size, h)
     for r in range(size):
         for c in range(size):
-            d = (surface[r, c] + one) / np.float32(2) if halved else surface[r, c]
-            d = d * np.float32(h) + np.float32(z)
-            ratio = d / np.float32(z) if perspective else one
-            out[r, c, 0] = (across[c] + np.float32(x)) * ratio
-            out[r, c, 1] = (across[r] + np.float32(y)) * ratio
-            out[r, c, 2] = d
+            d = (surface[r, c] + np.float32(1)) / np.float32(2) if halved else surface[r, c]
+            out[r, c, 0], out[r, c, 1], out[r, c, 2] = surface_point(d, across[r], across[c], x, y, z, h, perspective)
 
 
 @nb.njit(nogil=True, cache=True, error_model="numpy")
@@ -94,7 +117,6 @@ def euclidean(points, silhouette, joints, theta, smallest, out):
     out : (H, H, J) float32
     """
     size = silhouette.shape[0]
-    n = joints.shape[0]
     jx = joints[:, 0].copy()
     jy = joints[:, 1].copy()
     jz = joints[:, 2].copy()
@@ -106,17 +128,8 @@ def euclidean(points, silhouette, joints, theta, smallest, out):
             if not silhouette[r, c]:
                 out[r, c, :] = np.float32(0)
                 continue
-            x = points[r, c, 0]
-            y = points[r, c, 1]
-            z = points[r, c, 2]
-            for j in range(n):
-                dx = jx[j] - x
-                dy = jy[j] - y
-                dz = jz[j] - z
-                d = np.sqrt(dx * dx + dy * dy + dz * dz)
-                d = d if d > least else least
-                d = d if d < limit else limit
-                out[r, c, j] = np.float32(1) - d * inverse
+            x, y, z = points[r, c, 0], points[r, c, 1], points[r, c, 2]
+            closeness(jx, jy, jz, x, y, z, least, limit, inverse, out[r, c])
 
 
 @nb.njit(nogil=True, cache=True, error_model="numpy")
@@ -221,13 +234,13 @@ def limbs(ends, channel, probabilistic, all_first, out):
 
 
 @nb.njit(nogil=True, cache=True, error_model="numpy")
-def nearness(cells, t, cell, unit, theta, out, scale):
-    """1 - T / T_max on the map's grid; void and unreached cells 0.
+def nearness(n, t, cell, unit, theta, out, scale):
+    """1 - T / T_max of the hand's cells; those that were not reached 0.
 
     Parameters
     ----------
-    cells : (n,) int32
-        Raveled hand cells.
+    n : int
+        How many cells there are.
     t : (n + 1, L) float32
         Distances from a march, joint j in column j.
     cell : float32
@@ -236,19 +249,18 @@ def nearness(cells, t, cell, unit, theta, out, scale):
         What one unit of `t` is in mm.
     theta : float
         What T is divided by, mm; 0 for each joint's own maximum.
-    out : (H, H, J) float32
+    out : (n, J) float32
     scale : (J,) float32
         Filled with what T was divided by, mm: T_max, or a cell more than T_min where that is more.
     """
-    size = out.shape[0]
-    joints = out.shape[2]
-    n = cells.size
+    joints = out.shape[1]
     half = FAR * np.float32(0.5)
     high = np.zeros(t.shape[1], np.float32)
     low = np.full(t.shape[1], FAR, np.float32)
     factor = np.zeros(t.shape[1], np.float32)
     for i in range(n):
-        for j in range(joints):
+        # All lanes, also those of no joint: without a rest they are two or three vectors.
+        for j in range(t.shape[1]):
             v = t[i, j]
             high[j] = v if (v < half and v > high[j]) else high[j]
             low[j] = v if v < low[j] else low[j]
@@ -257,25 +269,37 @@ def nearness(cells, t, cell, unit, theta, out, scale):
         largest = np.float32(theta / unit) if theta > 0 else max(high[j], low[j] + cell)
         scale[j] = largest * np.float32(unit)
         factor[j] = np.float32(1) / largest
-    out[:] = np.float32(0)
     for i in range(n):
-        r = cells[i] // size
-        c = cells[i] % size
         for j in range(joints):
             v = np.float32(1) - t[i, j] * factor[j]
             v = v if t[i, j] < half else np.float32(0)
-            out[r, c, j] = v if v > 0 else np.float32(0)
+            out[i, j] = v if v > 0 else np.float32(0)
+
+
+@nb.njit(nogil=True, cache=True, error_model="numpy")
+def spread(cells, values, out):
+    """Values (n, C) of the hand's cells on the map's grid, (H, H, C); the void is 0."""
+    size = out.shape[1]
+    out[:] = np.float32(0)
+    for i in range(cells.size):
+        row = out[cells[i] // size, cells[i] % size]
+        for j in range(values.shape[1]):
+            row[j] = values[i, j]
 
 
 @nb.njit(nogil=True, cache=True, error_model="numpy")
 def geodesic(silhouette, joints_px, order, slowness, cell, theta, out, scale):
     """`sweep.march` in the plane, then `nearness`; `cell` and `theta` in mm."""
     cells, t = march(silhouette, joints_px, True, order, slowness)
-    nearness(cells, t, np.float32(1), cell, theta, out, scale)
+    values = np.empty((cells.size, out.shape[2]), np.float32)
+    nearness(cells.size, t, np.float32(1), cell, theta, values, scale)
+    spread(cells, values, out)
 
 
 @nb.njit(nogil=True, cache=True, error_model="numpy")
 def geodesic_surface(silhouette, depth, joints_px, slowness, cell, theta, out, scale):
     """`surface.march` along the surface at `depth` mm, then `nearness`; `cell` and `theta` in mm."""
     cells, t = surface.march(silhouette, depth, joints_px, cell, slowness)
-    nearness(cells, t, np.float32(cell), 1.0, theta, out, scale)
+    values = np.empty((cells.size, out.shape[2]), np.float32)
+    nearness(cells.size, t, np.float32(cell), 1.0, theta, values, scale)
+    spread(cells, values, out)

@@ -135,9 +135,7 @@ def find_starts(mask, joints_px, inscribed):
                 radius = np.inf
                 while clear:
                     for r in range(r0 - reach, r0 + reach + 1):
-                        for c in range(c0 - reach, c0 + reach + 1):
-                            if max(abs(r - r0), abs(c - c0)) != reach:
-                                continue
+                        for c in range(c0 - reach, c0 + reach + 1, 1 if abs(r - r0) == reach else 2 * reach):
                             if r < 0 or c < 0 or r >= rows or c >= cols or not mask[r, c]:
                                 dr = max(abs(row - r) - 0.5, 0.0)
                                 dc = max(abs(col - c) - 0.5, 0.0)
@@ -149,14 +147,15 @@ def find_starts(mask, joints_px, inscribed):
                 reach = max(reach, 2)
                 for r in range(max(r0 - reach, 0), min(r0 + reach + 1, rows)):
                     for c in range(max(c0 - reach, 0), min(c0 + reach + 1, cols)):
-                        d = math.sqrt((r - row) ** 2 + (c - col) ** 2)
                         if not mask[r, c]:
                             continue
+                        d = math.sqrt((r - row) ** 2 + (c - col) ** 2)
                         if d > radius and not (abs(r - r0) <= 2 and abs(c - c0) <= 2 and _sees(mask, row, col, r, c)):
                             continue
                         known = False
-                        for k in range(first, kept):
-                            known = known or cell[k] == r * cols + c
+                        if abs(r - row) < 1 and abs(c - col) < 1:
+                            for k in range(first, kept):
+                                known = known or cell[k] == r * cols + c
                         if not known:
                             cell[used] = r * cols + c
                             value[used] = d

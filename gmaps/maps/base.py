@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from gmaps.errors import FrameError, GmapsError, UsageError, unknown_name
 from gmaps.frame import BACKGROUND, Crop
-from gmaps.kernels import edt, planar, raster
+from gmaps.kernels import edt, labels, planar, raster
 from gmaps.skeleton import Skeleton
 
 Profile = Literal["default", "handmap"]
@@ -88,6 +88,10 @@ class Scene:
             sliced = np.ascontiguousarray(depth[::step, ::step][: self.size, : self.size])
             return (sliced < BACKGROUND) & ((sliced + 1) / 2 >= 1e-4), sliced
         return raster.pool(depth, self.size, FRONT_MM / self.crop.cube.half_side)
+
+    def pool_is(self, silhouette: NDArray[np.bool_], surface: NDArray[np.float32]) -> None:
+        """Silhouette and surface of this scene that were found already."""
+        self.__dict__["_pooled"] = silhouette, surface
 
     @property
     def silhouette(self) -> NDArray[np.bool_]:
@@ -181,7 +185,7 @@ class MapKind:
     keep_as
         The type that a store must keep it in, where any other would spoil it; empty where the store may choose.
     smooth
-        Whether neighbouring cells of the hand foretell each other, as distances do: a store packs such maps.
+        Whether neighbouring cells foretell each other, as distances do, or most are 0: a store packs such maps.
     """
 
     name: str
@@ -299,14 +303,26 @@ def get_map(name: str) -> MapKind:
         raise unknown_name("map", name, _REGISTRY) from None
 
 
+def check_joints(crop: Crop, params: MapParams) -> None:
+    """See that a crop has the joints that its maps must have.
+
+    Raises
+    ------
+    FrameError
+        Joints that are not finite, where there are labels or a kind must have them.
+    """
+    if labels.finite(np.ascontiguousarray(crop.joints_mm, np.float32)):
+        return
+    needy = [name for name in params.maps if get_map(name).depends != "depth"]
+    if crop.labelled or needy:
+        alone = ", ".join(name for name in list_maps() if get_map(name).depends == "depth")
+        what = "a joint is not finite" if crop.labelled else "there are no labels"
+        raise FrameError(f"{what}, and {', '.join(needy or params.maps)} must have joints; without: {alone}")
+
+
 def encode_params(crop: Crop, params: MapParams, skeleton: Skeleton | None = None) -> Maps:
     """All maps of one crop, with what they share computed once. The one code path of builds and of training."""
-    if not np.isfinite(crop.joints_mm).all():
-        needy = [name for name in params.maps if get_map(name).depends != "depth"]
-        if crop.labelled or needy:
-            alone = ", ".join(name for name in list_maps() if get_map(name).depends == "depth")
-            what = "a joint is not finite" if crop.labelled else "there are no labels"
-            raise FrameError(f"{what}, and {', '.join(needy or params.maps)} must have joints; without: {alone}")
+    check_joints(crop, params)
     scene = Scene(crop, params.size, params.profile, params.normalize, skeleton, float(params.bridge))
     maps = {name: scene.get(name) for name in params.maps}
     return Maps(maps, {name: scene.scale[name] for name in params.maps if name in scene.scale})

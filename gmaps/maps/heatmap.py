@@ -50,5 +50,6 @@ HEATMAP = register_map(
         decode=_decode,
         original="hmap2",
         depends="joint",
+        smooth=True,
     )
 )

@@ -20,6 +20,7 @@ from numcodecs import blosc
 from numpy.typing import NDArray
 
 from gmaps.errors import CorruptStoreError
+from gmaps.frame import OnHand
 from gmaps.store.half import float_to_half, half_to_float
 from gmaps.store.packed import pack, pack_floats, quantise
 from gmaps.store.schema import ArraySpec
@@ -35,7 +36,8 @@ blosc.use_threads = False
 
 def check_item(a: ArraySpec, value: Any) -> None:
     """Refuse a sample of another shape than its array's."""
-    if np.shape(value) != a.item:
+    shape = getattr(value, "shape", None)
+    if shape != a.item and np.shape(value) != a.item:
         raise ValueError(f"{a.name}: a sample has shape {a.item}, got {np.shape(value)}")
 
 
@@ -55,12 +57,16 @@ def encode_item(a: ArraySpec, value: NDArray[Any]) -> NDArray[Any]:
         Contiguous, in the array's dtype.
     """
     check_item(a, value)
+    return _encode_values(a, value)
+
+
+def _encode_values(a: ArraySpec, value: NDArray[Any]) -> NDArray[Any]:
     if a.quantised is not None:
         lo, hi = a.quantised
         scaled = (value.astype(np.float32) - np.float32(lo)) * np.float32(255 / (hi - lo))
         return np.clip(np.rint(scaled), 0, 255).astype(np.uint8)
     if a.dtype == "float16" and value.dtype == np.float32:
-        out = np.empty(a.item, np.uint16)
+        out = np.empty(value.shape, np.uint16)
         flat = np.ascontiguousarray(value).reshape(-1)
         if a.packed:
             flat = quantise(flat)
@@ -91,14 +97,18 @@ def decode_item(raw: NDArray[Any], out: NDArray[np.float32], quantised: tuple[fl
         out[:] = raw
 
 
-def encode_chunk(a: ArraySpec, value: NDArray[Any]) -> bytes:
+def encode_chunk(a: ArraySpec, value: NDArray[Any] | OnHand) -> bytes:
     """A sample of a sharded array as its chunk; see `encode_item`."""
-    if a.packed and a.dtype == "float16" and value.dtype == np.float32 and value.shape == a.item:
-        chunk = pack_floats(value, float(a.fill))
+    check_item(a, value)
+    if isinstance(value, OnHand) and not a.packed:
+        value = value.dense()
+    values, cells = (value.values, value.cells) if isinstance(value, OnHand) else (value, None)
+    if a.packed and a.dtype == "float16" and values.dtype == np.float32:
+        chunk = pack_floats(values, float(a.fill), cells, a.item)
         if chunk is not None:
             return chunk
-    item = encode_item(a, value)
-    return pack(item, a.fill) if a.packed else compress(item)
+    stored = _encode_values(a, values)
+    return pack(stored, a.fill, cells, a.item) if a.packed else compress(stored)
 
 
 def compress(raw: NDArray[Any]) -> bytes:

@@ -13,6 +13,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from gmaps.store.half import half_to_float
+from gmaps.store.vectors import zigzag8
 
 #: How values became the 16-bit codes that are predicted.
 BYTES, FIXED, ORDERED = 0, 1, 2
@@ -122,20 +123,20 @@ def put_word(out, at, word):
 
 
 @njit(nogil=True, cache=True)
-def pack_codes(code, rows, cols, lanes, mode, off, out):
-    """Codes ((rows * cols + 1) * lanes,) int16, zeros behind the last cell, to a chunk in `out`; returns its length.
+def pack_codes(code, cells, rows, cols, lanes, mode, off, out):
+    """Codes ((n + 1) * lanes + 8,) int16 of `cells`, then zeros, to a chunk in `out`; returns its length.
 
-    `out` has room for `largest(...)` bytes.
+    `cells` (n,) int32 are raveled and rise; all others have code `off`. `out` has room for `largest(...)` bytes.
     """
-    cells = rows * cols
     bitmap = HEADER
-    out[: HEADER + (cells + 7) // 8] = np.uint8(0)
+    widths = bitmap + (rows * cols + 7) // 8
+    out[:widths] = np.uint8(0)
     stride = cols + 3
     rank = np.full((rows + 2) * stride + 3, -1, np.int32)
-    where = np.empty(cells + 1, np.int32)
+    where = np.empty(cells.size + 1, np.int32)
     away = np.int16(off)
     n = 0
-    for i in range(cells):
+    for i in range(cells.size):
         differs = np.int16(0)
         here = U(i) * U(lanes)
         if lanes >= 16:
@@ -149,54 +150,68 @@ def pack_codes(code, rows, cols, lanes, mode, off, out):
             for j in range(U(lanes)):
                 differs |= code[here + j] ^ away
         if differs != 0:
-            out[bitmap + (i >> 3)] |= np.uint8(1 << (i & 7))
+            cell = cells[i]
+            out[bitmap + (cell >> 3)] |= np.uint8(1 << (cell & 7))
             where[n] = i
             n += 1
-    where[n] = cells  # the zeros: what stands for a neighbour that is not there
+    where[n] = cells.size  # the zeros: what stands for a neighbour that is not there
     groups = (n * lanes + GROUP - 1) // GROUP
-    zig = np.empty(groups * GROUP, np.uint16)
-    zig[n * lanes :] = np.uint16(0)
+    # Lanes are worked on eight at a time. What is too much of a cell, the next one writes over.
+    zig = np.empty(n * lanes + 2 * GROUP, np.uint16)
+    origin, target = U(code.ctypes.data), U(zig.ctypes.data)
+    step = U(2 * lanes)  # bytes
+    r = 0
     for k in range(n):
-        at = (where[k] // cols + 2) * stride + where[k] % cols + 2
+        cell = cells[where[k]]
+        while cell >= (r + 1) * cols:  # a division would cost more than all the rest
+            r += 1
+        at = (r + 2) * stride + cell - r * cols + 2
         a, b, d = ranks(rank, at, n, stride)
         rank[at] = k
-        here, a, b, d = U(where[k] * lanes), U(where[a] * lanes), U(where[b] * lanes), U(where[d] * lanes)
-        to = U(k * lanes)
-        for j in range(U(lanes)):
-            r = np.int16(code[here + j] - code[a + j] - code[b + j] + code[d + j])
-            zig[to + j] = np.uint16((r << np.int16(1)) ^ (r >> np.int16(15)))
-    widths = bitmap + (cells + 7) // 8
-    at = widths + (groups + 1) // 2
-    out[widths:at] = np.uint8(0)
+        here = origin + U(where[k]) * step
+        a, b, d = origin + U(where[a]) * step, origin + U(where[b]) * step, origin + U(where[d]) * step
+        to = target + U(k) * step
+        for g in range(U(0), step, U(2 * GROUP)):
+            zigzag8(to + g, here + g, a + g, b + g, d + g)
+    zig[n * lanes :] = np.uint16(0)
+    at = U(widths + (groups + 1) // 2)
     start = at
-    for g in range(groups):
-        z = zig[g * GROUP : (g + 1) * GROUP]
-        used = z[0] | z[1] | z[2] | z[3] | z[4] | z[5] | z[6] | z[7]
+    nibble = U(widths)
+    for g in range(U(groups)):
+        z = U(GROUP) * g
+        z0, z1, z2, z3 = U(zig[z]), U(zig[z + U(1)]), U(zig[z + U(2)]), U(zig[z + U(3)])
+        z4, z5, z6, z7 = U(zig[z + U(4)]), U(zig[z + U(5)]), U(zig[z + U(6)]), U(zig[z + U(7)])
+        used = z0 | z1 | z2 | z3 | z4 | z5 | z6 | z7
         # Bits of the largest, from a float's exponent, since a loop that ends at chance costs more than the rest.
-        width = max(int(np.float32(used).view(np.uint32) >> U32(23)) - 126, 0)
-        width = 16 if width == 15 else width
-        out[widths + (g >> 1)] |= np.uint8(min(width, 15) << (4 * (g & 1)))
-        # Half a group's bits, 4 times `width`, fit a word; both halves together are `width` bytes.
-        w = U(width)
-        low = U(z[0]) | U(z[1]) << w | U(z[2]) << U(2) * w | U(z[3]) << U(3) * w
-        high = U(z[4]) | U(z[5]) << w | U(z[6]) << U(2) * w | U(z[7]) << U(3) * w
-        half = 4 * width
-        if 0 < half < 64:
-            low |= high << U(half)
-            high >>= U(64 - half)
+        w = U(max(np.int32(np.float32(np.int32(used)).view(np.uint32) >> U32(23)) - np.int32(126), np.int32(0)))
+        w = U(16) if w == U(15) else w
+        short = np.uint8(min(w, U(15)))
+        if g & U(1):
+            out[nibble] |= np.uint8(short << np.uint8(4))
+            nibble += U(1)
+        else:
+            out[nibble] = short
+        # Half a group's bits, 4 times `w`, fit a word; both halves together are `w` bytes.
+        low = z0 | z1 << w | z2 << U(2) * w | z3 << U(3) * w
+        high = z4 | z5 << w | z6 << U(2) * w | z7 << U(3) * w
+        half = U(4) * w
+        if U(0) < half < U(64):
+            low |= high << half
+            high >>= U(64) - half
         # Always a whole word: what is too much of it, the next group writes over.
         put_word(out, at, low)
-        if width > 8:
-            put_word(out, at + 8, high)
-        at += width
+        if w > U(8):
+            put_word(out, at + U(8), high)
+        at += w
     size = at - start
-    out[at : at + PAD] = np.uint8(0)
+    for i in range(U(PAD)):
+        out[at + i] = np.uint8(0)
     out[0], out[1] = np.uint8(VERSION), np.uint8(mode)
     out[2], out[3] = np.uint8(off & 255), np.uint8((off >> 8) & 255)
     for i in range(4):
         out[4 + i] = np.uint8((n >> (8 * i)) & 255)
         out[8 + i] = np.uint8((size >> (8 * i)) & 255)
-    return at + PAD
+    return int(at) + PAD
 
 
 @lru_cache(maxsize=256)
@@ -206,19 +221,33 @@ def largest(rows: int, cols: int, lanes: int) -> int:
     return HEADER + (rows * cols + 7) // 8 + (groups + 1) // 2 + groups * 16 + PAD
 
 
-def pack(values: NDArray[np.uint8] | NDArray[np.float16], fill: float) -> bytes:
+@lru_cache(maxsize=256)
+def _every_cell(rows: int, cols: int) -> NDArray[np.int32]:
+    return np.arange(rows * cols, dtype=np.int32)
+
+
+def pack(
+    values: NDArray[np.uint8] | NDArray[np.float16],
+    fill: float,
+    cells: NDArray[np.int32] | None = None,
+    shape: tuple[int, ...] = (),
+) -> bytes:
     """One chunk of an array, packed.
 
     Parameters
     ----------
     values
-        uint8 or float16, contiguous; (..., columns, lanes).
+        uint8 or float16, contiguous; (..., columns, lanes), or (n, lanes) of some cells.
     fill
         The value of cells that are not stored.
+    cells : (n,) int32, optional
+        Raveled and rising, where only these are given, and all others are `fill`.
+    shape
+        Then: that of the whole chunk.
     """
-    shape = grid(values.shape)
     flat = values.reshape(-1)
-    code = _room(flat.size, shape[2])
+    whole = grid(shape or values.shape)
+    code = _room(flat.size, whole[2])
     if values.dtype == np.uint8:
         mode, off = BYTES, int(fill)
         code[: flat.size] = flat
@@ -230,29 +259,46 @@ def pack(values: NDArray[np.uint8] | NDArray[np.float16], fill: float) -> bytes:
             to_codes(away, last, False)
             to_codes(bits, code[: flat.size], False)
         off = int(last[0])
-    return _packed(code, shape, mode, off)
+    return _packed(code, cells, whole, mode, off)
 
 
-def pack_floats(values: NDArray[np.float32], fill: float) -> bytes | None:
+@njit(nogil=True, cache=True)
+def pack_values(values, cells, rows, cols, lanes, off, out):
+    """`float_codes` of values (n * lanes,), then `pack_codes`; -1 where one is beyond [-1, 1]."""
+    code = np.empty(values.size + lanes + GROUP, np.int16)
+    code[values.size :] = np.int16(0)
+    if not float_codes(values, code[: values.size]):
+        return -1
+    return pack_codes(code, cells, rows, cols, lanes, FIXED, off, out)
+
+
+def pack_floats(
+    values: NDArray[np.float32], fill: float, cells: NDArray[np.int32] | None = None, shape: tuple[int, ...] = ()
+) -> bytes | None:
     """One chunk of a float16 array from float32 values, as `pack` makes it of what `quantise` makes of them.
 
     None where that takes more than FIXED codes: some value, or the fill, lies beyond [-1, 1].
     """
-    shape = grid(values.shape)
-    flat = np.ascontiguousarray(values).reshape(-1)
-    code = _room(flat.size, shape[2])
+    whole = grid(shape or values.shape)
     off = fill / STEP
-    if not (abs(fill) <= 1 and off == int(off) and float_codes(flat, code[: flat.size])):
+    if not (abs(fill) <= 1 and off == int(off)):
         return None
-    return _packed(code, shape, FIXED, int(off))
+    out = np.empty(largest(*whole), np.uint8)
+    some = _every_cell(*whole[:2]) if cells is None else cells
+    size = pack_values(np.ascontiguousarray(values).reshape(-1), some, *whole, int(off), out)
+    return None if size < 0 else out[:size].tobytes()
 
 
 def _room(size: int, lanes: int) -> NDArray[np.int16]:
-    code = np.empty(size + lanes, np.int16)
+    # Zeros for a neighbour that is not there, and so many more that eight lanes can be read at once.
+    code = np.empty(size + lanes + GROUP, np.int16)
     code[size:] = 0
     return code
 
 
-def _packed(code: NDArray[np.int16], shape: tuple[int, int, int], mode: int, off: int) -> bytes:
+def _packed(
+    code: NDArray[np.int16], cells: NDArray[np.int32] | None, shape: tuple[int, int, int], mode: int, off: int
+) -> bytes:
     out = np.empty(largest(*shape), np.uint8)
-    return out[: pack_codes(code, *shape, mode, off, out)].tobytes()
+    some = _every_cell(*shape[:2]) if cells is None else cells
+    return out[: pack_codes(code, some, *shape, mode, off, out)].tobytes()

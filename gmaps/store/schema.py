@@ -56,7 +56,7 @@ class MapArray:
     keep_as
         The only dtype that does not spoil it; empty where any will do.
     smooth
-        Whether neighbouring cells foretell each other, as those of distances do, so that packing pays.
+        Whether neighbouring cells foretell each other, as those of distances do, or most are 0, so that packing pays.
     """
 
     kind: str

@@ -1,4 +1,4 @@
-"""What Numba has no words for: memory by its address, and the decoder's two steps eight numbers at a time.
+"""What Numba has no words for: memory by its address, and the steps of coder and decoder eight numbers at a time.
 
 LLVM turns the vectors into what the processor has. Nothing here checks a bound: callers do, before they touch an
 address.
@@ -86,6 +86,21 @@ def restore8(typingctx, target, zigzag, a, b, d):
         r = builder.xor(builder.lshr(z, one), builder.sub(zero, builder.and_(z, one)))
         code = builder.add(r, builder.sub(builder.add(va, vb), vd))
         builder.store(code, builder.inttoptr(args[0], kind.as_pointer()), align=2)
+        return context.get_dummy_value()
+
+    return Signature(types.void, (types.uint64,) * 5, None), generate
+
+
+@intrinsic
+def zigzag8(typingctx, target, code, a, b, d):
+    """The inverse: eight zigzag numbers uint16 of eight codes int16, minus A, minus B, plus D; all are addresses."""
+
+    def generate(context, builder, signature, args):
+        kind = ir.VectorType(_I16, 8)
+        v, va, vb, vd = (builder.load(builder.inttoptr(x, kind.as_pointer()), align=2) for x in args[1:])
+        r = builder.add(builder.sub(v, builder.add(va, vb)), vd)
+        z = builder.xor(builder.shl(r, _vector(_I16, [1] * 8)), builder.ashr(r, _vector(_I16, [15] * 8)))
+        builder.store(z, builder.inttoptr(args[0], kind.as_pointer()), align=2)
         return context.get_dummy_value()
 
     return Signature(types.void, (types.uint64,) * 5, None), generate

@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gmaps.errors import DiskFullError, StoreError
+from gmaps.frame import OnHand
 from gmaps.store.codec import MISSING, check_item, encode_chunk, pack_index
 from gmaps.store.schema import ArraySpec, fill_item, metadata_files
 
@@ -179,20 +180,20 @@ class ShardWriter:
             self.abort()
             raise
 
-    def append(self, row: Mapping[str, NDArray[Any] | int | bool]) -> None:
+    def append(self, row: Mapping[str, Any]) -> None:
         """Adds the next row.
 
         Parameters
         ----------
         row
-            Array name -> value of one sample, as floats where the array holds floats. Arrays that are not
-            named get their fill value: this is how a rejected frame is written.
+            Array name -> value of one sample, as floats where the array holds floats; of a map that is 0 in the void
+            its hand will do. Arrays that are not named get their fill value: this is how a rejected frame is written.
         """
         if self.rows == self.shard_samples:
             raise ValueError(f"shard {self.shard} is full: it has {self.shard_samples} rows")
         for name, f in self._files.items():
             if name in row:
-                f.write(self.rows, np.asarray(row[name]))
+                f.write(self.rows, row[name])
         for name, (a, block) in self._plain.items():
             if name in row:
                 check_item(a, row[name])
@@ -254,7 +255,7 @@ class _ShardFile:
         self.waiting: list[bytes] = []
         self.unwritten = 0
 
-    def write(self, row: int, value: NDArray[Any]) -> None:
+    def write(self, row: int, value: NDArray[Any] | OnHand) -> None:
         chunk = encode_chunk(self.spec, value)
         self.offsets[row], self.sizes[row] = self.position, len(chunk)
         self._put(chunk)

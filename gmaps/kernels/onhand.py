@@ -1,0 +1,70 @@
+"""The maps that are 0 in the void, of one crop in one call, as values of the hand's cells alone.
+
+A hand covers a fifth of its map. A store keeps no more than that, so a build need not make the rest.
+"""
+
+from __future__ import annotations
+
+import numba as nb
+import numpy as np
+
+from gmaps.kernels.planar import closeness, middles, nearness, surface_point
+from gmaps.kernels.raster import pool
+from gmaps.kernels.sweep import march
+
+
+@nb.njit(nogil=True, cache=True, error_model="numpy")
+def on_hand(depth, size, thickness, joints, joints_px, x, y, z, h, perspective, order, slowness, theta, ways):
+    """Values of `planar.geodesic` and `planar.euclidean` in the hand's cells.
+
+    Parameters
+    ----------
+    depth, size, thickness
+        See `raster.pool`.
+    joints : (J, 3) float32
+        mm.
+    joints_px : (J, 2) float64
+        (row, col) on the map's grid.
+    x, y, z, h : float
+        The cube, mm.
+    perspective : bool
+        Whether rows and columns are the image's.
+    order, slowness, theta
+        Of `planar.geodesic`.
+    ways : int
+        1 for along the hand, 2 for straight, 3 for both; what is not asked for is of no rows.
+
+    Returns
+    -------
+    silhouette : (H, H) bool
+    surface : (H, H) float32
+    cells : (n,) int32
+        Raveled.
+    along, straight : (n, J) float32
+    scale : (J,) float32
+        Of `along`, mm.
+    """
+    n_joints = joints.shape[0]
+    silhouette, surface = pool(depth, size, thickness)
+    scale = np.empty(n_joints, np.float32)
+    if ways & 1:
+        cells, t = march(silhouette, joints_px, True, order, slowness)
+        along = np.empty((cells.size, n_joints), np.float32)
+        nearness(cells.size, t, np.float32(1), 2 * h / size, theta, along, scale)
+    else:
+        cells = np.flatnonzero(silhouette).astype(np.int32)
+        along = np.empty((0, n_joints), np.float32)
+    straight = np.empty((cells.size if ways & 2 else 0, n_joints), np.float32)
+    if ways & 2:
+        jx = joints[:, 0].copy()
+        jy = joints[:, 1].copy()
+        jz = joints[:, 2].copy()
+        across = middles(size, h)
+        limit = np.float32(2 * h)
+        inverse = np.float32(1.0 / (2 * h))
+        for i in range(cells.size):
+            r = cells[i] // size
+            c = cells[i] % size
+            px, py, pz = surface_point(surface[r, c], across[r], across[c], x, y, z, h, perspective)
+            closeness(jx, jy, jz, px, py, pz, np.float32(0), limit, inverse, straight[i])
+    return silhouette, surface, cells, along, straight, scale
