@@ -16,12 +16,21 @@ from gmaps.pipeline.worker import build_shard, write_shard
 if TYPE_CHECKING:
     from distributed import Client
 
-#: Shards that wait for each worker, so that none is ever idle and the scheduler never drowns.
+#: Shards that wait for each thread, so that none is ever idle and the scheduler never drowns.
 IN_FLIGHT = 2
+#: What a script must do that builds with worker processes.
+GUARD = 'call gmaps.build below `if __name__ == "__main__":`, or with workers=0'
 #: Seconds for a scheduler to answer, and for its first worker to appear.
 CONNECT, FIRST_WORKER = 10, 60
 #: A worker has one core to itself.
 _ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"), "1")
+#: Of clusters of our own. Nobody reads the profiles for which Dask would stop each worker a hundred times a second.
+_SETTINGS = {
+    "distributed.nanny.pre-spawn-environ": _ONE_THREAD,
+    "distributed.worker.profile.enabled": False,
+    "distributed.worker.memory.monitor-interval": "1s",
+    "distributed.admin.system-monitor.interval": "5s",
+}
 
 
 def make_shards(plan: Plan, dataset: DataSet, todo: Sequence[int], scheduler: str | None) -> Iterator[ShardRecord]:
@@ -56,19 +65,20 @@ def _client(scheduler: str | None, workers: int) -> Iterator[Client]:
     import dask
     from distributed import Client, LocalCluster
 
-    with _quiet(), dask.config.set({"distributed.nanny.pre-spawn-environ": _ONE_THREAD}):
+    with _quiet(), dask.config.set(_SETTINGS):
         if scheduler is None:
-            with (
-                LocalCluster(
+            try:
+                cluster = LocalCluster(
                     n_workers=workers,
-                    threads_per_worker=1,
+                    threads_per_worker=2,  # see dask_setup
                     processes=True,
                     dashboard_address=":0",  # any port: two builds on one machine must not fight over one
                     silence_logs=logging.CRITICAL,
                     preload=["gmaps.pipeline.worker"],
-                ) as cluster,
-                Client(cluster, set_as_default=False) as client,
-            ):
+                )
+            except RuntimeError as error:
+                raise GmapsError(f"no worker could be started ({error}). If a script builds: {GUARD}") from error
+            with cluster, Client(cluster, set_as_default=False) as client:
                 yield client
             return
         try:

@@ -11,7 +11,7 @@ from gmaps.datasets.base import DataSet
 from gmaps.errors import DiskFullError, FrameError, UsageError
 from gmaps.pipeline.plan import Estimate, Plan, free_bytes
 from gmaps.pipeline.progress import format_bytes
-from gmaps.pipeline.worker import job_sample, sample_row
+from gmaps.pipeline.worker import job_row
 from gmaps.store.codec import encode_chunk
 
 #: Frames that are made to estimate bytes and time.
@@ -33,7 +33,7 @@ def probe(plan: Plan, dataset: DataSet) -> Estimate:
         start = time.perf_counter()
         try:
             center = None if plan.centers is None else plan.centers[i]
-            row = sample_row(*job_sample(dataset, job, int(i), center))
+            _, row = job_row(dataset, job, int(i), center)
         except FrameError:
             continue
         length = plain + sum(len(encode_chunk(a, row[a.name])) + 16 for a in job.layout if a.sharded)

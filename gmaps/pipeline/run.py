@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -15,7 +16,7 @@ from gmaps.errors import UsageError
 from gmaps.frame import Projection
 from gmaps.maps import DEFAULT_MAPS, MapParams, warm_up
 from gmaps.maps.base import Normalize, Profile
-from gmaps.pipeline.dispatch import make_shards
+from gmaps.pipeline.dispatch import GUARD, make_shards
 from gmaps.pipeline.ledger import Ledger, Part, part_ledger
 from gmaps.pipeline.lock import build_lock, part_lock
 from gmaps.pipeline.place import finish_arguments, finished_report, open_ledger, publish
@@ -130,6 +131,8 @@ def build(
         All finished shards are kept.
     """
     started = time.monotonic()
+    if getattr(multiprocessing.current_process(), "_inheriting", False):
+        raise UsageError(f"a worker process imports the script that builds: {GUARD}")
     allowed, budget = _parse_limit(max_rejects), parse_memory(memory)
     if isinstance(dataset, str):
         source = load_dataset(dataset, root, split=split, **(dataset_options or {}))

@@ -10,6 +10,9 @@ import functools
 import json
 import signal
 import sys
+import threading
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,10 +26,14 @@ from gmaps.datasets.base import DataSet, Index
 from gmaps.errors import FrameError, GmapsError
 from gmaps.frame import Crop, Frame
 from gmaps.maps import MapParams, Maps, encode_params
+from gmaps.maps.onhand import encode_on_hand
 from gmaps.pipeline.ledger import ShardRecord
 from gmaps.pipeline.stored import STORED, StoredCrops
 from gmaps.store.schema import ArraySpec
 from gmaps.store.writer import ShardWriter
+
+#: Held while frames are made: in a worker of a cluster of our own by one thread at a time.
+_turn: AbstractContextManager[Any] = nullcontext()
 
 
 @dataclass(frozen=True)
@@ -69,7 +76,7 @@ class Job:
 def make_sample(
     dataset: DataSet, i: int, crop: CropParams, maps: MapParams, center: NDArray[np.floating] | None = None
 ) -> tuple[Crop, Maps]:
-    """Frame i of a data set to its crop and maps. The one code path of builds, verification and training.
+    """Frame i of a data set to its crop and maps. The one code path of builds and of verification, but for `OnHand`.
 
     Parameters
     ----------
@@ -87,28 +94,37 @@ def make_sample(
     FrameError
         When this frame cannot be used.
     """
-    if isinstance(dataset, StoredCrops):
-        made = dataset.crop(i)
-    else:
-        made = crop_dataset_frame(_read(dataset, i), dataset.info.depth_range, crop, center)
+    made = _make_crop(dataset, i, crop, center)
     return made, encode_params(made, maps, dataset.skeleton)
 
 
-def _read(dataset: DataSet, i: int) -> Frame:
-    """Frame i, or the part of it that its file holds, where the data set's class has `read_cut` beside its `read`.
+def _make_crop(dataset: DataSet, i: int, crop: CropParams, center: NDArray[np.floating] | None) -> Crop:
+    if isinstance(dataset, StoredCrops):
+        return dataset.crop(i)
+    return crop_dataset_frame(_read(dataset, i, crop, center), dataset.info.depth_range, crop, center)
+
+
+def _read(dataset: DataSet, i: int, crop: CropParams, center: NDArray[np.floating] | None) -> Frame:
+    """Frame i, or the part of it that the crop needs, where the data set's class has `read_cut` beside its `read`.
 
     To make room for a whole image, and to look through it, would take longer than all maps. Whoever wraps a data set,
     or overrides `read`, is asked by `read`.
     """
     own = next(vars(c) for c in type(dataset).__mro__ if "read" in vars(c))
     if "read_cut" in own:
-        cut: Frame = dataset.read_cut(i)  # type: ignore[attr-defined]
+        half_side = None if crop.center == "com" else crop.half_side
+        cut: Frame = dataset.read_cut(i, half_side, center)  # type: ignore[attr-defined]
         return cut
     return dataset.read(i)
 
 
-def job_sample(dataset: DataSet, job: Job, i: int, center: NDArray[np.floating] | None = None) -> tuple[Crop, Maps]:
-    """`make_sample` within a build, where an error that nobody foresaw must say which frame it was.
+def job_row(
+    dataset: DataSet, job: Job, i: int, center: NDArray[np.floating] | None = None
+) -> tuple[Crop, dict[str, Any]]:
+    """Frame i within a build: its crop, and what a `ShardWriter` gets.
+
+    Other than from `make_sample`, maps that are 0 in the void come as `OnHand`, and an error that nobody foresaw says
+    which frame it was.
 
     Raises
     ------
@@ -118,7 +134,8 @@ def job_sample(dataset: DataSet, job: Job, i: int, center: NDArray[np.floating] 
         For anything else.
     """
     try:
-        return make_sample(dataset, i, job.crop, job.maps, center)
+        crop = _make_crop(dataset, i, job.crop, center)
+        return crop, _row(crop, *encode_on_hand(crop, job.maps, dataset.skeleton))
     except GmapsError:
         raise
     except Exception as error:
@@ -129,11 +146,15 @@ def job_sample(dataset: DataSet, job: Job, i: int, center: NDArray[np.floating] 
         ) from error
 
 
-def sample_row(crop: Crop, maps: Maps) -> dict[str, NDArray[Any]]:
+def sample_row(crop: Crop, maps: Maps) -> dict[str, Any]:
     """A sample by the store's array names, before it is converted to the stored types."""
+    return _row(crop, maps, maps.scale)
+
+
+def _row(crop: Crop, maps: Mapping[str, Any], scale: Mapping[str, NDArray[np.float32]]) -> dict[str, Any]:
     row = {"depth": crop.depth, "joints": crop.joints_mm, "cube": crop.cube.to_array()}
     row |= {f"maps/{kind}": values for kind, values in maps.items()}
-    return row | {f"maps/{kind}_scale": scale for kind, scale in maps.scale.items()}
+    return row | {f"maps/{kind}_scale": values for kind, values in scale.items()}
 
 
 def frame_name(index: Index, i: int) -> str:
@@ -160,7 +181,10 @@ def build_shard(job: Job, shard: int, centers: NDArray[np.float32] | None = None
     GmapsError
         For whatever else stops a build; a frame that cannot be used does not.
     """
-    return write_shard(_remade(job.dataset), job, shard, centers)
+    with _turn:  # or both threads of a worker would read all labels
+        dataset = _remade(job.dataset)
+        dataset.index()
+    return write_shard(dataset, job, shard, centers)
 
 
 def write_shard(dataset: DataSet, job: Job, shard: int, centers: NDArray[np.float32] | None = None) -> ShardRecord:
@@ -170,20 +194,21 @@ def write_shard(dataset: DataSet, job: Job, shard: int, centers: NDArray[np.floa
     outside = 0
     rows = job.shard_rows(shard)
     with ShardWriter(Path(job.root), job.layout, shard, job.shard_samples) as writer:
-        for k, i in enumerate(rows):
-            row: dict[str, Any] = {
-                "frame": index.frame[i],
-                "subject": index.subject[i],
-                "sequence": index.sequence[i],
-            }
-            try:
-                crop, maps = job_sample(dataset, job, i, None if centers is None else centers[k])
-                row |= sample_row(crop, maps) | {"valid": np.True_}
-                outside += crop.labelled and not crop.inside().all()
-            except FrameError as error:
-                name = frame_name(index, i)
-                rejects.append({"row": i, "frame": int(index.frame[i]), "name": name, "reason": str(error)})
-            writer.append(row)
+        with _turn:
+            for k, i in enumerate(rows):
+                row: dict[str, Any] = {
+                    "frame": index.frame[i],
+                    "subject": index.subject[i],
+                    "sequence": index.sequence[i],
+                }
+                try:
+                    crop, made = job_row(dataset, job, i, None if centers is None else centers[k])
+                    row |= made | {"valid": np.True_}
+                    outside += crop.labelled and not crop.inside().all()
+                except FrameError as error:
+                    name = frame_name(index, i)
+                    rejects.append({"row": i, "frame": int(index.frame[i]), "name": name, "reason": str(error)})
+                writer.append(row)
         files = writer.close()
     return ShardRecord(shard, len(rows), files, rejects, outside)
 
@@ -191,9 +216,12 @@ def write_shard(dataset: DataSet, job: Job, shard: int, centers: NDArray[np.floa
 def dask_setup(worker: Any) -> None:
     """Called by Dask in each worker of a cluster of our own, before its first task.
 
-    Ctrl-C in a terminal reaches workers too. They leave it to the build, which stops them in good order.
+    Ctrl-C in a terminal reaches workers too. They leave it to the build, which stops them in good order. Of its two
+    threads one makes frames, while the other waits for the disk to settle the shard before.
     """
+    global _turn
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _turn = threading.Lock()
 
 
 @functools.lru_cache(maxsize=1)

@@ -184,6 +184,17 @@ def test_a_killed_worker_is_replaced(tmp_path, whole):
     assert verify_checksums(out) == []
 
 
+def test_a_script_that_its_own_workers_would_run_is_told_how_to_build(tmp_path):
+    script = tmp_path / "careless.py"
+    script.write_text(f"from gmaps.pipeline import build\nbuild('synthetic', 'c.zarr', workers=1, **{OPTIONS!r})\n")
+    ended = subprocess.run([sys.executable, script], cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert ended.returncode == 1
+    assert "no worker could be started" in ended.stderr.splitlines()[-1]
+    assert 'call gmaps.build below `if __name__ == "__main__":`' in ended.stderr.splitlines()[-1]
+    assert "a worker process imports the script that builds" in ended.stderr
+    assert not (tmp_path / "c.zarr").exists()
+
+
 SCRIPT = """
 from gmaps.pipeline import build
 if __name__ == "__main__":
