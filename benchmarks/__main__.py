@@ -5,7 +5,10 @@ from __future__ import annotations
 import importlib
 import sys
 
-NAMES = ("kernels", "build", "scale", "fidelity", "synth", "augment", "training", "ablation", "storage", "reading")
+NAMES = (
+    "kernels", "build", "scale", "fidelity", "synth", "augment", "training", "ablation", "storage", "reading",
+    "readers",
+)  # fmt: skip
 #: Take more than ten minutes, and run only when named.
 LONG = ("training", "ablation")
 
