@@ -34,6 +34,7 @@ from gmaps.training.log import Log
 from gmaps.training.loss import LossParams, gradient_norms, losses, mean_error_mm
 from gmaps.training.model import HandMap, ModelParams
 from gmaps.training.params import Progress, TrainingError, TrainParams, ended, learning_rate
+from gmaps.training.settle import BATCHES, settle
 
 
 class Trainer:
@@ -210,6 +211,9 @@ class Trainer:
 
     def _validate(self, log: Log | None) -> None:
         now = self.progress
+        own, size = self.batches.order.order(now.epoch), self.params.batch
+        some = make_loader(self.data, in_order(own[: min(BATCHES, len(self.batches)) * size], size), 0)
+        settle(self.net, (network_input(to_device(b, self.device.torch), self.net.params) for b in some), self.device)
         if not self.judge.dataset or not len(self.judge):
             self._save("best.pt")
             return
