@@ -166,24 +166,32 @@ def train_all(folder: Path, name: str) -> list[dict[str, Any]]:
 
 
 def draw(runs: list[dict[str, Any]], path: Path) -> None:
-    """Error over steps, the mean of the seeds with their range."""
-    figure = Figure(figsize=(8, 5), layout="constrained")
+    """Error over steps, the mean of the seeds with their range; and beside it as a share of the control's."""
+    figure = Figure(figsize=(11, 4.5), layout="constrained")
     FigureCanvasAgg(figure)
-    axes = figure.subplots()
+    left, right = figure.subplots(1, 2)
+    control = np.ones(1)
     for k, variant in enumerate(VARIANTS):
         curves = np.array([r["curve"] for r in runs if r["variant"] == variant])
         steps, mm = curves[0, :, 0], curves[..., 1]
-        axes.plot(
-            steps, mm.mean(axis=0), color="black" if k == 0 else f"C{k}", lw=2.5 if k == 0 else 1.5, label=variant
-        )
-        axes.fill_between(
-            steps, mm.min(axis=0), mm.max(axis=0), color="black" if k == 0 else f"C{k}", alpha=0.12, lw=0
-        )
-    axes.set_yscale("log")
-    axes.set_xlabel("step")
-    axes.set_ylabel("mean error of frames not trained on before, mm")
-    axes.legend()
-    axes.grid(alpha=0.3, which="both")
+        control = mm.mean(axis=0) if k == 0 else control
+        look: dict[str, Any] = {"color": "black" if k == 0 else f"C{k}", "lw": 2.0 if k == 0 else 1.5}
+        left.plot(steps, mm.mean(axis=0), label=variant, **look)
+        left.fill_between(steps, mm.min(axis=0), mm.max(axis=0), color=look["color"], alpha=0.12, lw=0)
+        # Over five points: the frames of a point are few.
+        if len(steps) > 5:
+            right.plot(steps[2:-2], np.convolve(mm.mean(axis=0) / control, np.full(5, 0.2), "valid"), **look)
+    left.set_yscale("log")
+    left.set_yticks([15, 20, 30, 40, 60], ["15", "20", "30", "40", "60"])
+    left.minorticks_off()
+    left.set_ylim(15, 70)
+    left.set_ylabel("mean error of frames not trained on before, mm")
+    right.set_ylim(0.9, 1.1)
+    right.set_ylabel("the same, of the control's")
+    left.legend()
+    for axes in (left, right):
+        axes.set_xlabel("step")
+        axes.grid(alpha=0.3)
     figure.savefig(path, dpi=110)
 
 

@@ -6,10 +6,12 @@ stored, from this disk and from an S3 server, which is moto's, on this machine.
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import os
 import tempfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +37,7 @@ def _zarr(url: str, remote: bool, pipeline: str | None) -> Read:
 
 
 def _tensorstore(url: str, remote: bool) -> Read:
-    import tensorstore
+    tensorstore = importlib.import_module("tensorstore")
 
     def place(name: str) -> dict[str, Any]:
         if not remote:
@@ -70,11 +72,11 @@ def _rows(what: str, path: str, remote: bool, rounds: int) -> list[Row]:
         for array, values in zip(NAMES, read(rows), strict=True):
             np.testing.assert_array_equal(values, ours[array], err_msg=name)
 
-    def shuffled() -> Any:
-        return np.sort(rng.choice(FRAMES, BATCH, replace=False))
+    def shuffled(read: Callable[[Any], Any]) -> Any:
+        return read(np.sort(rng.choice(FRAMES, BATCH, replace=False)))
 
-    calls: dict[str, Callable[[], Any]] = {"ours": lambda: store.read(shuffled(), NAMES, decode=False)}
-    calls |= {name: lambda read=read: read(shuffled()) for name, read in others.items()}
+    calls = {"ours": partial(shuffled, lambda rows: store.read(rows, NAMES, decode=False))}
+    calls |= {name: partial(shuffled, read) for name, read in others.items()}
     seconds = take_turns(calls, rounds=rounds)
     return [Row(f"shuffled batch of {BATCH}, {what}", seconds["ours"], seconds[name], name) for name in others]
 
