@@ -20,9 +20,8 @@ import zarr
 from zarr.storage import FsspecStore
 
 import gmaps
-from benchmarks.storage import BATCH, FRAMES, s3_server
+from benchmarks.storage import BATCH, FRAMES, s3_server, upload
 from benchmarks.timing import Row, table, take_turns, write
-from gmaps.store.place import Place
 
 NAMES = ("depth", "maps/geodesic")
 Read = Callable[[Any], list[Any]]
@@ -90,10 +89,7 @@ def run() -> None:
         )
         rows = _rows("this disk", str(path), False, 9)
         with s3_server() as bucket:
-            place = Place(f"{bucket}/x.zarr")
-            for file in path.rglob("*"):
-                if file.is_file():
-                    place.upload(file, file.relative_to(path).as_posix())
+            upload(path, f"{bucket}/x.zarr")
             rows += _rows("S3", f"{bucket}/x.zarr", True, 5)
     print(table("Readers of a plain store", rows))
     write("readers", rows)

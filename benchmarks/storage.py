@@ -97,16 +97,21 @@ def s3_server() -> Iterator[str]:
         server.wait()
 
 
+def upload(path: Path, url: str) -> None:
+    """A whole store to an address."""
+    place = Place(url)
+    for file in path.rglob("*"):
+        if file.is_file():
+            place.upload(file, file.relative_to(path).as_posix())
+
+
 def _remote(path: Path) -> list[Row]:
     """A shuffled batch, and rows in the store's order, against zarr-python's own store over fsspec."""
     rng = np.random.default_rng(0)
     names = ("depth", "maps/geodesic")
     with s3_server() as bucket:
         url = f"{bucket}/x.zarr"
-        place = Place(url)
-        for file in path.rglob("*"):
-            if file.is_file():
-                place.upload(file, file.relative_to(path).as_posix())
+        upload(path, url)
         store = gmaps.open_store(url)
         group = zarr.open_group(FsspecStore.from_url(url, read_only=True), mode="r")
 

@@ -74,6 +74,10 @@ class Camera:
         u, v, d = p[..., 0], p[..., 1], p[..., 2]
         return np.stack([(u - self.cx) * d / self.fx, (v - self.cy) * d / self.fy, d], axis=-1)
 
+    def cut(self, left: int, top: int, width: int, height: int) -> Camera:
+        """The camera of a part of the image, whose first pixel is (left, top)."""
+        return Camera(self.fx, self.fy, self.cx - left, self.cy - top, width, height)
+
     def to_dict(self) -> dict[str, Any]:
         """The camera as plain JSON values, for a store's attributes."""
         return asdict(self)

@@ -101,7 +101,7 @@ def _within_box(frame: Frame) -> tuple[NDArray[np.float32], Camera]:
         if left >= right or top >= bottom:
             raise FrameError(f"{frame.name}: its box {frame.box} holds no pixel of {width} x {height}; correct it")
         depth = depth[top:bottom, left:right]
-        cam = Camera(cam.fx, cam.fy, cam.cx - left, cam.cy - top, right - left, bottom - top)
+        cam = cam.cut(left, top, right - left, bottom - top)
     return np.ascontiguousarray(depth), cam
 
 

@@ -16,7 +16,6 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from gmaps.camera import Camera
 from gmaps.datasets.base import Check, DatasetInfo, Index, Split
 from gmaps.datasets.msra_files import CAMERA, HEADER, WHOLE, parse_box, parse_depth, parse_header, parse_joints
 from gmaps.datasets.reader import Reader, check_joints, digest, frame_numbers, read_bytes, some_names
@@ -158,8 +157,7 @@ class Msra(Reader):
         data, place = self._bytes(i)
         depth, left, top = parse_box(data, place[-1])
         height, width = depth.shape
-        camera = Camera(CAMERA.fx, CAMERA.fy, CAMERA.cx - left, CAMERA.cy - top, width, height)
-        return Frame(depth, camera, *place)
+        return Frame(depth, CAMERA.cut(left, top, width, height), *place)
 
     def _bytes(self, i: int) -> tuple[bytes, tuple[NDArray[np.float32], int, int, int, str]]:
         """A frame's file, and what a `Frame` has besides depth and camera."""

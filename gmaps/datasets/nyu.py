@@ -205,7 +205,7 @@ class Nyu(Reader):
         top, _, left, _ = window
         depth = parse_depth(data, place[-1], window)
         height, width = depth.shape
-        return Frame(depth, Camera(CAMERA.fx, CAMERA.fy, CAMERA.cx - left, CAMERA.cy - top, width, height), *place)
+        return Frame(depth, CAMERA.cut(left, top, width, height), *place)
 
     def _bytes(self, i: int) -> tuple[bytes, tuple[NDArray[np.float32], int, int, int, str]]:
         """A frame's file, and what a `Frame` has besides depth and camera."""

@@ -79,18 +79,10 @@ def inside(joints, x, y, z, h, out):
         The cube, mm.
     out : (J,) bool
         Filled.
-
-    Returns
-    -------
-    int
-        How many do.
     """
     center = (np.float32(x), np.float32(y), np.float32(z))
-    count = 0
     for j in range(joints.shape[0]):
         within = True
         for a in range(3):
             within &= abs((joints[j, a] - center[a]) / np.float32(h)) <= np.float32(1)
         out[j] = within
-        count += within
-    return count

@@ -50,7 +50,7 @@ def on_hand(depth, size, thickness, joints, joints_px, x, y, z, h, perspective, 
     if ways & 1:
         cells, t = march(silhouette, joints_px, True, order, slowness)
         along = np.empty((cells.size, n_joints), np.float32)
-        nearness(cells.size, t, np.float32(1), 2 * h / size, theta, along, scale)
+        nearness(t, np.float32(1), 2 * h / size, theta, along, scale)
     else:
         cells = np.flatnonzero(silhouette).astype(np.int32)
         along = np.empty((0, n_joints), np.float32)

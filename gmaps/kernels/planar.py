@@ -234,13 +234,11 @@ def limbs(ends, channel, probabilistic, all_first, out):
 
 
 @nb.njit(nogil=True, cache=True, error_model="numpy")
-def nearness(n, t, cell, unit, theta, out, scale):
+def nearness(t, cell, unit, theta, out, scale):
     """1 - T / T_max of the hand's cells; those that were not reached 0.
 
     Parameters
     ----------
-    n : int
-        How many cells there are.
     t : (n + 1, L) float32
         Distances from a march, joint j in column j.
     cell : float32
@@ -253,7 +251,7 @@ def nearness(n, t, cell, unit, theta, out, scale):
     scale : (J,) float32
         Filled with what T was divided by, mm: T_max, or a cell more than T_min where that is more.
     """
-    joints = out.shape[1]
+    n, joints = out.shape
     half = FAR * np.float32(0.5)
     high = np.zeros(t.shape[1], np.float32)
     low = np.full(t.shape[1], FAR, np.float32)
@@ -292,7 +290,7 @@ def geodesic(silhouette, joints_px, order, slowness, cell, theta, out, scale):
     """`sweep.march` in the plane, then `nearness`; `cell` and `theta` in mm."""
     cells, t = march(silhouette, joints_px, True, order, slowness)
     values = np.empty((cells.size, out.shape[2]), np.float32)
-    nearness(cells.size, t, np.float32(1), cell, theta, values, scale)
+    nearness(t, np.float32(1), cell, theta, values, scale)
     spread(cells, values, out)
 
 
@@ -301,5 +299,5 @@ def geodesic_surface(silhouette, depth, joints_px, slowness, cell, theta, out, s
     """`surface.march` along the surface at `depth` mm, then `nearness`; `cell` and `theta` in mm."""
     cells, t = surface.march(silhouette, depth, joints_px, cell, slowness)
     values = np.empty((cells.size, out.shape[2]), np.float32)
-    nearness(cells.size, t, np.float32(cell), 1.0, theta, values, scale)
+    nearness(t, np.float32(cell), 1.0, theta, values, scale)
     spread(cells, values, out)

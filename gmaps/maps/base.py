@@ -321,7 +321,7 @@ def check_joints(crop: Crop, params: MapParams) -> None:
 
 
 def encode_params(crop: Crop, params: MapParams, skeleton: Skeleton | None = None) -> Maps:
-    """All maps of one crop, with what they share computed once. The one code path of builds and of training."""
+    """All maps of one crop, with what they share computed once. What builds make of `encode_on_hand` equals it."""
     check_joints(crop, params)
     scene = Scene(crop, params.size, params.profile, params.normalize, skeleton, float(params.bridge))
     maps = {name: scene.get(name) for name in params.maps}
