@@ -93,12 +93,12 @@ def train_one(folder: Path, name: str, variant: str, seed: int) -> None:
     """One run; leaves VARIANT-SEED.json."""
     import torch
 
+    from gmaps.inference.predictor import predict_store
     from gmaps.training import model_params
     from gmaps.training.fit import train
     from gmaps.training.log import read_log
     from gmaps.training.loss import LossParams
     from gmaps.training.params import TrainParams
-    from gmaps.training.predict import predict_store
 
     size = SIZES[name]
     if size.jobs:

@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 import gmaps
 from benchmarks.kernels import random_crops
 from benchmarks.timing import Row, table, take_turns, write
+from gmaps.augment.changes import Augment
 from gmaps.frame import Crop
 from gmaps.maps import Scene
 from gmaps.training import GuidanceDataset
-from gmaps.training.augment import Augment
 from tests.reference import handmap
 
 _CROPS = 24

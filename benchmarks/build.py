@@ -22,9 +22,9 @@ from numpy.typing import NDArray
 
 import gmaps
 from benchmarks.timing import write
+from gmaps.datasets.write.frame_files import write_joint_txt, write_msra_bin
+from gmaps.datasets.write.tree import write_tree
 from gmaps.maps import DEFAULT_MAPS
-from gmaps.synth.export import write_joint_txt, write_msra_bin
-from gmaps.synth.tree import write_tree
 from tests.reference import handmap
 
 #: As many as the full data set, in whole folders.

@@ -30,7 +30,7 @@ from scipy.spatial import cKDTree
 import gmaps
 from benchmarks.timing import RESULTS, human, take_turns, write
 from gmaps.crop import CropParams, crop_dataset_frame
-from gmaps.kernels.surface import triangulate
+from gmaps.kernels.march.surface import triangulate
 from gmaps.maps import Scene
 from tests.reference import polyhedral
 

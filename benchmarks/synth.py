@@ -20,13 +20,13 @@ from numpy.typing import NDArray
 
 from benchmarks.timing import Row, human, table, take_turns, write
 from gmaps.camera import Camera
-from gmaps.synth.layouts import CAMERA, LAYOUTS, make_items
+from gmaps.datasets.write.layouts import CAMERA, LAYOUTS, make_items
+from gmaps.datasets.write.tree import make_frame, write_tree
 from gmaps.synth.poses import FAMILIES
 from gmaps.synth.render import render_mesh
 from gmaps.synth.scene import Stage, make_scene
 from gmaps.synth.sensor import SENSORS, get_sensor
 from gmaps.synth.skin import hand_mesh
-from gmaps.synth.tree import make_frame, write_tree
 
 HANDS = 68
 STAGE = Stage(CAMERA, (300.0, 650.0))

@@ -18,14 +18,14 @@ from matplotlib.figure import Figure
 
 import gmaps
 from benchmarks.timing import write
+from gmaps.inference.predictor import predict_store
+from gmaps.nets.handmap import HandMap, count_parameters
 from gmaps.training import model_params
 from gmaps.training.device import best_precision
 from gmaps.training.fit import train
 from gmaps.training.log import read_log
 from gmaps.training.loss import LossParams
-from gmaps.training.model import HandMap, count_parameters
 from gmaps.training.params import TrainParams
-from gmaps.training.predict import predict_store
 
 MODEL = "geodesic_weighted"
 #: Maps of 16 x 16 from crops of 64 x 64: a CPU sees four times as many hands in the same time as at 32 x 32.

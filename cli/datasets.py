@@ -103,8 +103,8 @@ def _check(name: str, root: str, as_json: bool) -> None:
 
 def _overlay(name: str, number: int, options: dict[str, object], path: str, as_json: bool) -> None:
     from gmaps.datasets import load_dataset
-    from gmaps.overlay import frame_figure, measure_fit
-    from gmaps.viz import save_figure
+    from gmaps.plot.overlay import frame_figure, measure_fit
+    from gmaps.plot.sample import save_figure
 
     data = load_dataset(name, **options)  # type: ignore[arg-type]
     frame = data.read(number)

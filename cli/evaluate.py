@@ -65,7 +65,7 @@ def evaluate(
         if e.warning:
             click.echo(f"gmaps: {e.warning}", err=True)
     if save:
-        from gmaps.evaluation.figures import save_figures
+        from gmaps.plot.curves import save_figures
 
         for path in save_figures(found, save):
             click.echo(f"drawn to {path}", err=as_json)

@@ -149,7 +149,7 @@ def sample(row: int, store: str | None, joint: str | None, save: str | None, as_
         click.echo(f"This frame was rejected: {'; '.join(reasons)}", err=True)
         return
     if save:
-        from gmaps.viz import sample_figure, save_figure
+        from gmaps.plot.sample import sample_figure, save_figure
 
         save_figure(sample_figure(found, skeleton, joint=number), save)
         click.echo(f"drawn to {save}", err=as_json)

@@ -65,8 +65,8 @@ def _predict_store(path: str, as_json: bool, options: dict[str, Any]) -> None:
     import numpy as np
 
     from gmaps.evaluation.files import write_table
+    from gmaps.inference.predictor import predict_store, store_camera, to_uvd
     from gmaps.store import open_store
-    from gmaps.training.predict import predict_store, store_camera, to_uvd
 
     store = open_store(path)
     camera, started = store_camera(store), time.perf_counter()
@@ -96,9 +96,9 @@ def _predict_store(path: str, as_json: bool, options: dict[str, Any]) -> None:
 
 def _predict_frame(path: str, as_json: bool, options: dict[str, Any]) -> None:
     from gmaps.camera import Camera
+    from gmaps.inference.predictor import predict_frame, read_depth
     from gmaps.skeleton import Skeleton
     from gmaps.training.checkpoint import load_checkpoint
-    from gmaps.training.predict import predict_frame, read_depth
 
     if options["camera"] is None:
         raise click.UsageError("--frame needs --camera FX,FY,CX,CY")
@@ -111,8 +111,8 @@ def _predict_frame(path: str, as_json: bool, options: dict[str, Any]) -> None:
     state = load_checkpoint(options["checkpoint"])
     skeleton = Skeleton.from_dict(state["skeleton"])
     if options["save"] is not None:
-        from gmaps.overlay import frame_figure
-        from gmaps.viz import save_figure
+        from gmaps.plot.overlay import frame_figure
+        from gmaps.plot.sample import save_figure
 
         save_figure(frame_figure(found, skeleton, state["crop"]["half_side"]), options["save"])
     joints = dict(zip(skeleton.joints, found.joints.tolist(), strict=True))

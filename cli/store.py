@@ -38,7 +38,7 @@ def add(
 
     The same command again goes on where it was stopped. Whoever reads the store meanwhile sees it without them.
     """
-    from gmaps.pipeline.change import add_maps
+    from gmaps.pipeline.edit import add_maps
 
     report = add_maps(store, _kinds(maps), workers=workers, scheduler=scheduler, memory=memory, progress=not quiet)
     if as_json:
@@ -53,7 +53,7 @@ def add(
 @json_option
 def remove(store: str, maps: tuple[str, ...], as_json: bool) -> None:
     """Remove the kinds MAPS from STORE, or drop their unfinished addition."""
-    from gmaps.pipeline.change import remove_maps
+    from gmaps.pipeline.edit import remove_maps
 
     report = remove_maps(store, _kinds(maps))
     if as_json:

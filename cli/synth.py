@@ -50,8 +50,8 @@ def synth(
     The same seed gives the same bytes, whatever the number of workers. OUT appears when it is complete; the same
     command again goes on where it was stopped.
     """
+    from gmaps.datasets.write.tree import write_tree
     from gmaps.pipeline.progress import Progress
-    from gmaps.synth.tree import write_tree
 
     count = workers if workers is not None else len(os.sched_getaffinity(0))
     with Progress(frames, show=not quiet) as bar:

@@ -97,10 +97,10 @@ def train(store: str, model: str, out: str, device: str, quiet: bool, as_json: b
     from dataclasses import asdict
     from pathlib import Path
 
+    from gmaps.nets.handmap import model_params
     from gmaps.store import open_store
     from gmaps.training.fit import train as run
     from gmaps.training.loss import LossParams
-    from gmaps.training.model import model_params
     from gmaps.training.params import TrainParams
 
     changes = {k: options.pop(k) for k in [*_names(_NETWORK)]}

@@ -21,8 +21,8 @@ def verify(store: str | None, rows: int, root: str | None, center: str | None, s
     """
     import numpy as np
 
-    from gmaps.pipeline.change import unfinished_addition
-    from gmaps.pipeline.recompute import recompute_rows
+    from gmaps.pipeline.edit import unfinished_addition
+    from gmaps.pipeline.verify import recompute_rows
     from gmaps.store import open_store
     from gmaps.store.verify import verify_checksums
 

@@ -16,16 +16,16 @@ from numpy.typing import NDArray
 
 import gmaps
 from gmaps.camera import Camera
-from gmaps.datasets.msra_files import CAMERA as MSRA_CAMERA
-from gmaps.datasets.msra_files import parse_joints
+from gmaps.datasets.msra.bin_files import CAMERA as MSRA_CAMERA
+from gmaps.datasets.msra.bin_files import parse_joints
 from gmaps.datasets.nyu import CAMERA as NYU_CAMERA
 from gmaps.datasets.synthetic import CAMERA as SYNTHETIC_CAMERA
+from gmaps.plot.sample import save_figure
 from gmaps.skeleton import FINGER_COLOURS
 from gmaps.synth import hand, skin, turns
 from gmaps.synth.contact import free_pose
 from gmaps.synth.poses import family_angles, make_shape
 from gmaps.synth.render import render_hand, render_mesh
-from gmaps.viz import save_figure
 
 IMAGES = Path(__file__).parent / "img"
 Array = NDArray[np.float64]

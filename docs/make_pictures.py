@@ -12,13 +12,13 @@ from matplotlib.figure import Figure
 from matplotlib.image import imsave
 
 import gmaps
+from gmaps.augment.changes import Augment
 from gmaps.crop import CropParams, crop_dataset_frame
 from gmaps.evaluation import evaluate_joints, get_protocol
-from gmaps.evaluation.figures import evaluation_figure
 from gmaps.maps import DEFAULT_MAPS, Scene
-from gmaps.overlay import frame_figure
-from gmaps.training.augment import Augment
-from gmaps.viz import sample_figure, save_figure
+from gmaps.plot.curves import evaluation_figure
+from gmaps.plot.overlay import frame_figure
+from gmaps.plot.sample import sample_figure, save_figure
 
 IMAGES = Path(__file__).parent / "img"
 

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from gmaps.camera import Camera
 from gmaps.errors import DatasetError, FrameError, UsageError
 from gmaps.frame import Frame
-from gmaps.kernels import labels, raster
+from gmaps.kernels import joints as joint_kernels
+from gmaps.kernels import raster
 
 #: Steps of the mean shift that `com` takes; it settles within three or four.
 _STEPS = 8
@@ -58,7 +59,7 @@ def find_center(
     if how == "joints":
         if not frame.labelled:
             raise FrameError(f"{frame.name}: has no labels, so take its centre from its depth: --center com")
-        middle: Center = labels.middle(np.ascontiguousarray(frame.joints, np.float32))
+        middle: Center = joint_kernels.middle(np.ascontiguousarray(frame.joints, np.float32))
         if not math.isfinite(sum(middle)):
             raise FrameError(f"{frame.name}: a joint is not a number")
         return middle

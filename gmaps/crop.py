@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from gmaps.center import find_center
 from gmaps.errors import FrameError, UsageError, unknown_name
 from gmaps.frame import Crop, Cube, Frame, Projection
-from gmaps.kernels import labels, raster
+from gmaps.kernels import joints as joint_kernels
+from gmaps.kernels import raster
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ def crop_frame(frame: Frame, cube: Cube, *, size: int = 128, projection: Project
         When no pixel lies in the cube, or joints are not finite, or (perspective) lie behind the camera.
     """
     joints = np.ascontiguousarray(frame.joints, np.float32)
-    if joints.ndim != 2 or joints.shape[1] != 3 or not (labels.finite(joints) or np.isnan(joints).all()):
+    if joints.ndim != 2 or joints.shape[1] != 3 or not (joint_kernels.finite(joints) or np.isnan(joints).all()):
         raise FrameError(f"{frame.name}: joints must be finite, or all NaN, shape (J, 3), got shape {joints.shape}")
     x, y, z = cube.center
     if projection == "perspective" and (z <= 0 or (joints[:, 2] <= 0).any()):

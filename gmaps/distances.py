@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from gmaps.errors import MissingExtraError, UsageError, unknown_name
-from gmaps.kernels import edt, fmm, source, surface, sweep
+from gmaps.kernels import edt
+from gmaps.kernels.march import fmm, starts, surface, sweep
 
 Solver = Literal["sweep", "fmm", "skfmm"]
 
@@ -149,7 +150,7 @@ def geodesic_distance(
         sweep.sweep_distance(m, p, inscribed, order, slowness, h, out)
         return out
     if solver == "fmm":
-        ptr, cells, values = source.find_starts(m, p, inscribed)
+        ptr, cells, values = starts.find_starts(m, p, inscribed)
         exact = np.empty(out.shape, np.float64)
         fmm.fast_marching(m, ptr, cells, values * h, h, order, exact)
         return exact.astype(np.float32)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from gmaps.camera import Camera
 from gmaps.errors import FrameError, UsageError
-from gmaps.kernels import labels
+from gmaps.kernels import joints as joint_kernels
 
 Projection = Literal["orthographic", "perspective"]
 
@@ -154,13 +154,13 @@ class Crop:
         """
         out = np.empty((len(self.joints_mm), 2))
         x, y, z = self.cube.center
-        labels.pixels(self._mm(), x, y, z, self.cube.half_side, self.projection == "perspective", size, out)
+        joint_kernels.pixels(self._mm(), x, y, z, self.cube.half_side, self.projection == "perspective", size, out)
         return out
 
     def inside(self) -> NDArray[np.bool_]:
         """(J,) bool, False for joints that lie outside the cube."""
         out = np.empty(len(self.joints_mm), np.bool_)
-        labels.inside(self._mm(), *self.cube.center, self.cube.half_side, out)
+        joint_kernels.inside(self._mm(), *self.cube.center, self.cube.half_side, out)
         return out
 
     def _mm(self) -> NDArray[np.float32]:

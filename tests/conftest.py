@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gmaps.datasets.msra_files import CAMERA as MSRA_CAMERA
-from gmaps.datasets.msra_files import parse_joints
+from gmaps.datasets.msra.bin_files import CAMERA as MSRA_CAMERA
+from gmaps.datasets.msra.bin_files import parse_joints
 
 #: Real files of the data sets lie beside the repository, not in it.
 REAL_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
@@ -72,7 +72,7 @@ def msra_tree(tmp_path: Path) -> Callable[..., Path]:
     The frames are synthetic, for no real one is to be had: written by the format, and rendered from the real poses
     (from synthetic ones where those are absent). Frame k of every folder shows pose k of the first 40.
     """
-    from gmaps.synth.export import write_joint_txt, write_msra_bin
+    from gmaps.datasets.write.frame_files import write_joint_txt, write_msra_bin
 
     real = (REAL_DATA / "msra" / "msra14_joint.txt").exists()
 
@@ -102,7 +102,7 @@ def nyu_tree(tmp_path: Path) -> Callable[..., Path]:
     _need(REAL_DATA / "nyu" / "joint_uvd_test_kinect1.npz")
 
     def make(rows: int = 1, frames: Iterable[int] = (1,)) -> Path:
-        from gmaps.synth.export import write_joint_data
+        from gmaps.datasets.write.frame_files import write_joint_data
 
         folder = tmp_path / "nyu" / "test"
         folder.mkdir(parents=True)

@@ -16,11 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gmaps.camera import Camera
-from gmaps.datasets import png
 from gmaps.datasets.base import Check, DatasetInfo, Index, Split
-from gmaps.datasets.lines import Lines, parse_numbers, read_line, scan_file
 from gmaps.datasets.reader import Reader, check_joints, digest, frame_numbers, read_bytes, some_names
 from gmaps.errors import DatasetError, FrameError
+from gmaps.formats import png
+from gmaps.formats.label_lines import Lines, parse_numbers, read_line, scan_file
 from gmaps.frame import Frame
 from gmaps.skeleton import get_skeleton
 

@@ -16,11 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gmaps.camera import Camera
-from gmaps.datasets import png
 from gmaps.datasets.base import Check, DatasetInfo, Index, Split
-from gmaps.datasets.mat import read_array
 from gmaps.datasets.reader import Reader, check_joints, cube_window, digest, frame_numbers, read_bytes, some_names
 from gmaps.errors import DatasetError, FrameError, UsageError
+from gmaps.formats import png
+from gmaps.formats.mat import read_array
 from gmaps.frame import Frame
 from gmaps.kernels.pixels import green_blue_mm
 from gmaps.skeleton import get_skeleton

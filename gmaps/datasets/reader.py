@@ -17,7 +17,8 @@ from gmaps.camera import Camera
 from gmaps.datasets.base import DatasetInfo, Index, Split
 from gmaps.errors import DatasetError, FrameError, UsageError
 from gmaps.frame import Cube
-from gmaps.kernels import labels, raster
+from gmaps.kernels import joints as joint_kernels
+from gmaps.kernels import raster
 from gmaps.skeleton import Skeleton
 
 #: A joint farther away than this (mm) is no joint of a hand before a depth camera.
@@ -111,7 +112,7 @@ def cube_window(
     whole = 0, camera.height, 0, camera.width
     if half_side is None:
         return whole
-    x, y, z = (float(v) for v in (labels.middle(joints) if center is None else center))
+    x, y, z = (float(v) for v in (joint_kernels.middle(joints) if center is None else center))
     if not math.isfinite(x + y + z):
         return whole
     cube = Cube((x, y, z), half_side)
@@ -178,7 +179,7 @@ def check_joints(joints: NDArray[np.float32], name: str) -> None:
         A joint that is not finite, out of all range, or not in front of the camera.
     """
     # Every frame that is built comes by here.
-    if labels.plausible(np.ascontiguousarray(joints, np.float32), np.float32(FARTHEST_MM)):
+    if joint_kernels.plausible(np.ascontiguousarray(joints, np.float32), np.float32(FARTHEST_MM)):
         return
     good = (np.abs(joints) < FARTHEST_MM).all(axis=1) & (joints[:, 2] > 0)  # False for NaN, too
     if not good.all():

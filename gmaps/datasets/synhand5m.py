@@ -10,10 +10,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from gmaps.datasets.base import Check, DatasetInfo, Split
-from gmaps.datasets.description import FILE
 from gmaps.datasets.folder import INFO as FOLDER
 from gmaps.datasets.folder import Folder
-from gmaps.datasets.folder_check import check_folder
+from gmaps.datasets.folder.check_tree import check_folder
+from gmaps.datasets.folder.description import FILE
 from gmaps.errors import DatasetError
 
 INFO = DatasetInfo(

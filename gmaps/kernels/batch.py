@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import numba as nb
 import numpy as np
 
 from gmaps.kernels import planar
+from gmaps.kernels._jit import jit
 
 
-@nb.njit(nogil=True, cache=True, error_model="numpy")
+@jit
 def silhouettes(depth, out):
     """The silhouette that `raster.pool` gives of each of n crops, without the surface.
 
@@ -40,7 +40,7 @@ def silhouettes(depth, out):
                 out[k, i, j] = nearest < np.float32(1)
 
 
-@nb.njit(nogil=True, cache=True, error_model="numpy")
+@jit
 def geodesics(silhouette, joints_px, order, slowness, cell, theta, out):
     """`planar.geodesic` of each of n silhouettes.
 

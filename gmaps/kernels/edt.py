@@ -9,8 +9,9 @@ row before bounds how far this one must look. Both classes come out of one call.
 
 from __future__ import annotations
 
-import numba as nb
 import numpy as np
+
+from gmaps.kernels._jit import jit
 
 #: Largest grid side for which every squared distance is an integer that float32 holds exactly.
 MAX_SIDE = 2896
@@ -19,7 +20,7 @@ _ONE = np.float32(1)
 _ZERO = np.float32(0)
 
 
-@nb.njit(nogil=True, cache=True, error_model="numpy")
+@jit
 def _rows(mask, hand, gap):
     """Squared distance, within each row, to the nearest hand cell (`hand`) and void cell (`gap`).
 
@@ -46,7 +47,7 @@ def _rows(mask, hand, gap):
             gap[r, c] = min(g * g, _FAR)
 
 
-@nb.njit(nogil=True, cache=True, error_model="numpy")
+@jit
 def _column_envelope(squared, r, reach, best):
     """best[c] = min over r' of squared[r', c] + (r - r')^2, for |r - r'| <= reach."""
     rows = squared.shape[0] - 1
@@ -65,7 +66,7 @@ def _column_envelope(squared, r, reach, best):
             best[c] = x if x < y else y
 
 
-@nb.njit(nogil=True, cache=True, error_model="numpy")
+@jit
 def _reach(best, rows):
     """How far the next row must look: a distance grows by at most one from row to row."""
     worst = _ZERO
@@ -74,7 +75,7 @@ def _reach(best, rows):
     return rows if worst >= _FAR else int(np.sqrt(worst)) + 1
 
 
-@nb.njit(nogil=True, cache=True, error_model="numpy")
+@jit
 def signed_edt(mask, spacing, out):
     """Distance to the nearest void cell inside the silhouette, minus the distance to the nearest hand cell outside.
 

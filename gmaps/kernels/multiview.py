@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import math
 
-import numba as nb
 import numpy as np
 
+from gmaps.kernels._jit import jit
 
-@nb.njit(nogil=True, cache=True, inline="always", error_model="numpy")
+
+@jit(inline="always")
 def place(r, c, z, size, cx, cy, cz, h, perspective):
     """x and y of a crop's pixel at depth z, cube units; see `points_of`."""
     x = (c + 0.5) / size * 2 - 1
@@ -23,7 +24,7 @@ def place(r, c, z, size, cx, cy, cz, h, perspective):
     return x, y
 
 
-@nb.njit(nogil=True, cache=True, error_model="numpy")
+@jit
 def points_of(depth, cx, cy, cz, h, perspective):
     """Points of a crop's hand pixels that lie in the cube.
 
@@ -58,12 +59,12 @@ def points_of(depth, cx, cy, cz, h, perspective):
     return points[:n].copy()
 
 
-@nb.njit(nogil=True, cache=True, inline="always", error_model="numpy")
+@jit(inline="always")
 def _cell(unit, size):
     return min(max(math.floor((unit + 1) * 0.5 * size), 0), size - 1)
 
 
-@nb.njit(nogil=True, cache=True, error_model="numpy")
+@jit
 def look(points, out, stored):
     """Three images of the points; the nearest along the axis looked along, the smallest, wins.
 
@@ -90,7 +91,7 @@ def look(points, out, stored):
                 out[r, c, view] = points[i, stored if stored >= 0 else along]
 
 
-@nb.njit(nogil=True, cache=True, error_model="numpy")
+@jit
 def occupied(points, size):
     """(size, size, size) bool, axes x, y, z: voxels that hold a point."""
     out = np.zeros((size, size, size), np.bool_)
@@ -99,7 +100,7 @@ def occupied(points, size):
     return out
 
 
-@nb.njit(nogil=True, cache=True, error_model="numpy")
+@jit
 def euclidean(voxels, joints, theta, out):
     """For each view, the largest 1 - min(d, theta) / theta of the occupied voxels behind a cell; void 0.
 

@@ -5,15 +5,15 @@ A hand covers a fifth of its map. A store keeps no more than that, so a build ne
 
 from __future__ import annotations
 
-import numba as nb
 import numpy as np
 
+from gmaps.kernels._jit import jit
+from gmaps.kernels.march.sweep import march
 from gmaps.kernels.planar import closeness, middles, nearness, surface_point
 from gmaps.kernels.raster import pool
-from gmaps.kernels.sweep import march
 
 
-@nb.njit(nogil=True, cache=True, error_model="numpy")
+@jit
 def on_hand(depth, size, thickness, joints, joints_px, x, y, z, h, perspective, order, slowness, theta, ways):
     """Values of `planar.geodesic` and `planar.euclidean` in the hand's cells.
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import numba as nb
 import numpy as np
 
+from gmaps.kernels._jit import jit
 
-@nb.njit(nogil=True, cache=True)
+
+@jit
 def green_blue_mm(image, top, left, background, out):
     """Depth that is kept as 256 G + B of a colour image, or of a part of it, in one pass.
 
@@ -37,7 +38,7 @@ def green_blue_mm(image, top, left, background, out):
     return int(red)
 
 
-@nb.njit(nogil=True, cache=True)
+@jit
 def copy_depth(values, farthest, out):
     """Copy depths, and see whether they are some, in one pass.
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import math
 
-import numba as nb
 import numpy as np
 
-from gmaps.kernels import surface
-from gmaps.kernels.lanes import FAR
-from gmaps.kernels.sweep import march
+from gmaps.kernels._jit import jit
+from gmaps.kernels.march import surface
+from gmaps.kernels.march.lanes import FAR
+from gmaps.kernels.march.sweep import march
 
 
-@nb.njit(nogil=True, cache=True, error_model="numpy")
+@jit
 def middles(size, h):
     """Middles of a grid's cells, mm from the cube's centre."""
     across = np.empty(size, np.float32)
@@ -21,7 +21,7 @@ def middles(size, h):
     return across
 
 
-@nb.njit(nogil=True, cache=True, inline="always", error_model="numpy")
+@jit(inline="always")
 def surface_point(d, down, right, x, y, z, h, perspective):
     """x, y and z, mm, of what a cell shows at depth d, cube units."""
     d = d * np.float32(h) + np.float32(z)
@@ -29,7 +29,7 @@ def surface_point(d, down, right, x, y, z, h, perspective):
     return (right + np.float32(x)) * ratio, (down + np.float32(y)) * ratio, d
 
 
-@nb.njit(nogil=True, cache=True, inline="always", error_model="numpy")
+@jit(inline="always")
 def closeness(jx, jy, jz, x, y, z, least, limit, inverse, out):
     """`euclidean` of one cell."""
     for j in range(jx.size):
@@ -42,7 +42,7 @@ def closeness(jx, jy, jz, x, y, z, least, limit, inverse, out):
         out[j] = np.float32(1) - d * inverse
 
 
-@nb.njit(nogil=True, cache=True, error_model="numpy")
+@jit
 def points(surface, x, y, z, h, perspective, halved, out):
     """Surface points of the map's cells.
 
@@ -67,7 +67,7 @@ def points(surface, x, y, z, h, perspective, halved, out):
             out[r, c, 0], out[r, c, 1], out[r, c, 2] = surface_point(d, across[r], across[c], x, y, z, h, perspective)
 
 
-@nb.njit(nogil=True, cache=True, error_model="numpy")
+@jit
 def heatmap(joints_px, sigma, out):
     """exp(-|cell - joint|^2 / 2 sigma^2), separably.
 
@@ -101,7 +101,7 @@ def heatmap(joints_px, sigma, out):
                 out[r, c, j] = down[r, j] * across[c, j]
 
 
-@nb.njit(nogil=True, cache=True, error_model="numpy")
+@jit
 def euclidean(points, silhouette, joints, theta, smallest, out):
     """1 - min(d, theta) / theta, with d the distance from a cell's surface point to a joint; void 0.
 
@@ -132,7 +132,7 @@ def euclidean(points, silhouette, joints, theta, smallest, out):
             closeness(jx, jy, jz, x, y, z, least, limit, inverse, out[r, c])
 
 
-@nb.njit(nogil=True, cache=True, error_model="numpy")
+@jit
 def directions(points, silhouette, joints, smallest, near, out):
     """Unit vectors from each cell's surface point to each joint; void 0, as is a vector shorter than `smallest` mm.
 
@@ -179,7 +179,7 @@ def directions(points, silhouette, joints, smallest, near, out):
                 out[r, c, at + 2] = (jz[j] - z) * factor[j]
 
 
-@nb.njit(nogil=True, cache=True, error_model="numpy")
+@jit
 def limbs(ends, channel, probabilistic, all_first, out):
     """Closeness to limbs in the plane; a channel is the largest of its limbs.
 
@@ -233,7 +233,7 @@ def limbs(ends, channel, probabilistic, all_first, out):
                     out[r, c, 0] = math.exp(-0.5 * best) if probabilistic else 1.0
 
 
-@nb.njit(nogil=True, cache=True, error_model="numpy")
+@jit
 def nearness(t, cell, unit, theta, out, scale):
     """1 - T / T_max of the hand's cells; those that were not reached 0.
 
@@ -274,7 +274,7 @@ def nearness(t, cell, unit, theta, out, scale):
             out[i, j] = v if v > 0 else np.float32(0)
 
 
-@nb.njit(nogil=True, cache=True, error_model="numpy")
+@jit
 def spread(cells, values, out):
     """Values (n, C) of the hand's cells on the map's grid, (H, H, C); the void is 0."""
     size = out.shape[1]
@@ -285,7 +285,7 @@ def spread(cells, values, out):
             row[j] = values[i, j]
 
 
-@nb.njit(nogil=True, cache=True, error_model="numpy")
+@jit
 def geodesic(silhouette, joints_px, order, slowness, cell, theta, out, scale):
     """`sweep.march` in the plane, then `nearness`; `cell` and `theta` in mm."""
     cells, t = march(silhouette, joints_px, True, order, slowness)
@@ -294,7 +294,7 @@ def geodesic(silhouette, joints_px, order, slowness, cell, theta, out, scale):
     spread(cells, values, out)
 
 
-@nb.njit(nogil=True, cache=True, error_model="numpy")
+@jit
 def geodesic_surface(silhouette, depth, joints_px, slowness, cell, theta, out, scale):
     """`surface.march` along the surface at `depth` mm, then `nearness`; `cell` and `theta` in mm."""
     cells, t = surface.march(silhouette, depth, joints_px, cell, slowness)

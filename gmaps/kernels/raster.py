@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 
-import numba as nb
 import numpy as np
+
+from gmaps.kernels._jit import jit
 
 #: Largest float16 below 1, the background: a hand pixel on the cube's far face stays a hand pixel.
 LAST = np.float32(0.99951171875)
@@ -13,7 +14,7 @@ LAST = np.float32(0.99951171875)
 _SAME_SURFACE = np.float32(10.0)
 
 
-@nb.njit(nogil=True, cache=True, inline="always", error_model="numpy")
+@jit(inline="always")
 def half(value):
     """A float32 in [-1, 1] to the nearest that float16 can hold, ties to even; without a branch."""
     bits = np.float32(value).view(np.int32)
@@ -22,7 +23,7 @@ def half(value):
     return small if abs(value) < np.float32(6.103515625e-05) else np.int32(normal).view(np.float32)
 
 
-@nb.njit(nogil=True, cache=True, error_model="numpy")
+@jit
 def round_half(values):
     """`half` of all of (S, S) float32 values, in place."""
     for r in range(values.shape[0]):
@@ -30,7 +31,7 @@ def round_half(values):
             values[r, c] = half(values[r, c])
 
 
-@nb.njit(nogil=True, cache=True, error_model="numpy")
+@jit
 def window(rows, cols, fx, fy, cx, cy, x, y, z, h):
     """Pixels of an image that can lie in the cube: rows r0 to r1, columns c0 to c1, ends excluded.
 
@@ -45,7 +46,7 @@ def window(rows, cols, fx, fy, cx, cy, x, y, z, h):
     return max(r0, 0), min(r1, rows), max(c0, 0), min(c1, cols)
 
 
-@nb.njit(nogil=True, cache=True, inline="always", error_model="numpy")
+@jit(inline="always")
 def _edge(here, other, x_here, x_other, half):
     """Where a pixel's footprint ends towards a neighbour: half way to it on one surface, else half a pixel on.
 
@@ -59,7 +60,7 @@ def _edge(here, other, x_here, x_other, half):
     return middle if joined & further else alone
 
 
-@nb.njit(nogil=True, cache=True, inline="always", error_model="numpy")
+@jit(inline="always")
 def _first(t, own, size):
     """The first cell whose centre lies at t - 0.5 or later, within the grid, and at most `own`."""
     t = min(max(t - np.float32(0.5), np.float32(-1)), np.float32(size))
@@ -70,7 +71,7 @@ def _first(t, own, size):
     return min(i, own)
 
 
-@nb.njit(nogil=True, cache=True, inline="always", error_model="numpy")
+@jit(inline="always")
 def _last(t, own, size):
     t = min(max(t - np.float32(0.5), np.float32(-1)), np.float32(size))
     i = np.int32(t)
@@ -79,12 +80,12 @@ def _last(t, own, size):
     return max(i, own)
 
 
-@nb.njit(nogil=True, cache=True, inline="always", error_model="numpy")
+@jit(inline="always")
 def _clip(i, size):
     return min(max(i, np.int32(0)), np.int32(size - 1))
 
 
-@nb.njit(nogil=True, cache=True, error_model="numpy")
+@jit
 def _footprints(lines, r, start, stop, c0, cx, ray_y, ifx, ify, x, y, z, h, left, top, per_mm, size, rows, cols, zs):
     """The cells that each pixel of a row covers; without branches and with few arrays, so that it runs in vectors.
 
@@ -143,7 +144,7 @@ def _footprints(lines, r, start, stop, c0, cx, ray_y, ifx, ify, x, y, z, h, left
         zs[k] = half(min((d - z) / h, LAST))
 
 
-@nb.njit(nogil=True, cache=True, error_model="numpy")
+@jit
 def orthographic(depth, fx, fy, cx, cy, x, y, z, h, out):
     """Look at the cube's content along z: columns are x, rows are y, the nearest point wins.
 
@@ -222,7 +223,7 @@ def orthographic(depth, fx, fy, cx, cy, x, y, z, h, out):
     return seen
 
 
-@nb.njit(nogil=True, cache=True, error_model="numpy")
+@jit
 def perspective(depth, fx, fy, cx, cy, x, y, z, h, out):
     """Cut the image window into which the cube's central plane projects, scaled to the grid.
 
@@ -260,7 +261,7 @@ def perspective(depth, fx, fy, cx, cy, x, y, z, h, out):
     return seen
 
 
-@nb.njit(nogil=True, cache=True, error_model="numpy")
+@jit
 def pool(depth, size, thickness):
     """Silhouette and front surface on the map's grid.
 
@@ -322,7 +323,7 @@ def pool(depth, size, thickness):
     return silhouette, surface
 
 
-@nb.njit(nogil=True, cache=True, error_model="numpy")
+@jit
 def center_of_mass(depth, fx, fy, cx, cy, x, y, z, hx, hz):
     """Mean of the points in a box around (x, y, z), mm, and their number.
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import numba as nb
 import numpy as np
+
+from gmaps.kernels._jit import jit
 
 _TAB, _NEWLINE, _SPACE, _PLUS, _MINUS, _DOT, _ZERO = (np.uint8(ord(c)) for c in "\t\n +-.0")
 #: Powers of ten that a float64 holds exactly; and so is a quotient by one rounded once, as it should be.
@@ -12,7 +13,7 @@ _TENS = np.array([10.0**k for k in range(23)])
 _EXACT = 2**53
 
 
-@nb.njit(nogil=True, cache=True, error_model="numpy")
+@jit
 def parse_lines(data, out, good):
     """Numbers like -12.5 in lines, as many as there are columns.
 

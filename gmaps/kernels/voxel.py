@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import math
 
-import numba as nb
 import numpy as np
 
+from gmaps.kernels._jit import jit
 from gmaps.kernels.multiview import _cell, place
 
 #: Distances are truncated at this many voxels.
 BAND = 3
 
 
-@nb.njit(nogil=True, cache=True, error_model="numpy")
+@jit
 def count(points, size, counts):
     """How many points each voxel holds.
 
@@ -49,7 +49,7 @@ def count(points, size, counts):
     return cells[:m].copy()
 
 
-@nb.njit(nogil=True, cache=True, error_model="numpy")
+@jit
 def join(depth, cx, cy, cz, h, perspective, step, voxels):
     """Mark the voxels that the surface passes between neighbouring pixels.
 
@@ -99,7 +99,7 @@ def join(depth, cx, cy, cz, h, perspective, step, voxels):
                     voxels[_cell(x2, size), _cell(y2, size), k] = True
 
 
-@nb.njit(nogil=True, cache=True, inline="always", error_model="numpy")
+@jit(inline="always")
 def _splat(cell, size, lut, out, channels, channel):
     """Lower the magnitudes around a voxel to their distance from it, in thirds of a voxel; signs stay."""
     reach = BAND - 1
@@ -120,7 +120,7 @@ def _splat(cell, size, lut, out, channels, channel):
                     out[at] = -d if old < 0 else d
 
 
-@nb.njit(nogil=True, cache=True, error_model="numpy")
+@jit
 def _distances():
     """Distance by its square, voxels, divided by `BAND` and at most 1."""
     lut = np.ones(3 * BAND * BAND, np.float32)
@@ -129,7 +129,7 @@ def _distances():
     return lut
 
 
-@nb.njit(nogil=True, cache=True, error_model="numpy")
+@jit
 def truncated_distance(cells, size, out):
     """Distance to the nearest voxel that holds a point, over `BAND` voxels, at most 1.
 
@@ -147,7 +147,7 @@ def truncated_distance(cells, size, out):
         _splat(cells[i], size, lut, out, 1, 0)
 
 
-@nb.njit(nogil=True, cache=True, error_model="numpy")
+@jit
 def tsdf(cells, size, out):
     """Signed distance to the surface as seen along each axis, over `BAND` voxels, cut to [-1, 1].
 
@@ -193,7 +193,7 @@ def tsdf(cells, size, out):
             _splat(cells[i], size, lut, out, 3, 2)
 
 
-@nb.njit(nogil=True, cache=True, error_model="numpy")
+@jit
 def vectors(cells, size, joints, theta, out):
     """From the centre of each voxel that holds a point to each joint, mm.
 
@@ -221,7 +221,7 @@ def vectors(cells, size, joints, theta, out):
             out[at, 3 * j + 2] = joints[j, 2] - z
 
 
-@nb.njit(nogil=True, cache=True, error_model="numpy")
+@jit
 def offsets(cells, size, joints, theta, out):
     """Nearness and direction of each joint from the centre of each voxel that holds a point.
 

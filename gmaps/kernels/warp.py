@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import math
 
-import numba as nb
 import numpy as np
 
+from gmaps.kernels._jit import jit
 from gmaps.kernels.raster import LAST
 
 _WHOLE = 1e-4
 
 
-@nb.njit(nogil=True, cache=True, error_model="numpy")
+@jit
 def warp(depth, inverse, z_scale, z_shift, jump, out):
     """Resample a crop through an affine map of its grid.
 
@@ -72,7 +72,7 @@ def warp(depth, inverse, z_scale, z_shift, jump, out):
     return seen
 
 
-@nb.njit(nogil=True, cache=True, inline="always")
+@jit(inline="always")
 def mix(state):
     """The next of a sequence of 64 random bits (SplitMix64 of Steele et al., 2014) for a counter."""
     z = state * np.uint64(0x9E3779B97F4A7C15)
@@ -81,7 +81,7 @@ def mix(state):
     return z ^ (z >> np.uint64(31))
 
 
-@nb.njit(nogil=True, cache=True, error_model="numpy")
+@jit
 def roughen(depth, key, noise, loss, jump, out):
     """Noise on every hand pixel, and lost pixels along edges.
 

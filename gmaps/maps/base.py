@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from gmaps.errors import FrameError, GmapsError, UsageError, unknown_name
 from gmaps.frame import BACKGROUND, Crop
-from gmaps.kernels import edt, labels, planar, raster
+from gmaps.kernels import edt, planar, raster
+from gmaps.kernels import joints as joint_kernels
 from gmaps.skeleton import Skeleton
 
 Profile = Literal["default", "handmap"]
@@ -311,7 +312,7 @@ def check_joints(crop: Crop, params: MapParams) -> None:
     FrameError
         Joints that are not finite, where there are labels or a kind must have them.
     """
-    if labels.finite(np.ascontiguousarray(crop.joints_mm, np.float32)):
+    if joint_kernels.finite(np.ascontiguousarray(crop.joints_mm, np.float32)):
         return
     needy = [name for name in params.maps if get_map(name).depends != "depth"]
     if crop.labelled or needy:

@@ -7,7 +7,8 @@ from numpy.typing import NDArray
 
 from gmaps.errors import UsageError
 from gmaps.frame import Crop
-from gmaps.kernels import fmm, planar
+from gmaps.kernels import planar
+from gmaps.kernels.march import fmm
 from gmaps.maps.base import MapKind, Scene, register_map
 from gmaps.maps.decode import lift, multilaterate
 

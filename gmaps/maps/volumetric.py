@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from gmaps.errors import UsageError
 from gmaps.frame import Crop
-from gmaps.kernels import voxel, voxel_march
+from gmaps.kernels import voxel
+from gmaps.kernels.march import voxel as voxel_march
 from gmaps.maps.base import MapKind, Scene, register_map
 from gmaps.maps.decode import vote
 from gmaps.maps.multiview import points, voxels

@@ -2,9 +2,9 @@
 
 from gmaps.pipeline.parts import finalize, planned, prepare
 from gmaps.pipeline.plan import Estimate, Plan
-from gmaps.pipeline.recompute import recompute_rows, store_params
 from gmaps.pipeline.report import BuildReport
 from gmaps.pipeline.run import build
+from gmaps.pipeline.verify import recompute_rows, store_params
 from gmaps.pipeline.worker import make_sample
 
 __all__ = [

@@ -18,8 +18,8 @@ from gmaps.datasets import load_dataset
 from gmaps.errors import StoreError
 from gmaps.pipeline.ledger import Ledger
 from gmaps.pipeline.lock import build_lock
-from gmaps.pipeline.place import PLAN, open_ledger
 from gmaps.pipeline.plan import Plan
+from gmaps.pipeline.publish import PLAN, open_ledger
 from gmaps.pipeline.report import BuildReport
 from gmaps.pipeline.run import build, check_shared
 

@@ -24,7 +24,7 @@ from gmaps.pipeline.fingerprint import array_digest, digest, plain
 from gmaps.pipeline.progress import format_bytes, format_seconds
 from gmaps.pipeline.worker import Job
 from gmaps.skeleton import Skeleton
-from gmaps.store.place import is_remote, local_path
+from gmaps.store.object_store import is_remote, local_path
 from gmaps.store.schema import FORMAT, SHARD_SAMPLES, MapArray, make_layout
 
 

@@ -19,10 +19,10 @@ from gmaps.maps.base import Normalize, Profile
 from gmaps.pipeline.dispatch import GUARD, make_shards
 from gmaps.pipeline.ledger import Ledger, Part, part_ledger
 from gmaps.pipeline.lock import build_lock, part_lock
-from gmaps.pipeline.place import finish_arguments, finished_report, open_ledger, publish
 from gmaps.pipeline.plan import Plan, make_plan
 from gmaps.pipeline.probe import Watch, check_space, clamp_workers, parse_memory, probe
 from gmaps.pipeline.progress import Progress
+from gmaps.pipeline.publish import finish_arguments, finished_report, open_ledger, publish
 from gmaps.pipeline.report import BuildReport, make_report
 from gmaps.pipeline.upload import WAITING, build_there
 from gmaps.store.schema import SHARD_SAMPLES

@@ -18,10 +18,10 @@ from typing import Any
 from gmaps.errors import CorruptStoreError, StoreError, StoreLockedError
 from gmaps.pipeline.ledger import Ledger, ShardRecord
 from gmaps.pipeline.lock import build_lock
-from gmaps.pipeline.place import compare, complete_report, finish_arguments, open_ledger
 from gmaps.pipeline.plan import Plan
+from gmaps.pipeline.publish import compare, complete_report, finish_arguments, open_ledger
 from gmaps.pipeline.report import BuildReport, make_report
-from gmaps.store.place import Place
+from gmaps.store.object_store import Place
 from gmaps.store.reader import open_store
 from gmaps.store.verify import check_file, read_checksums
 from gmaps.store.writer import CHECKSUMS, FileRecord, disk_errors, finish_store, remove_temporaries

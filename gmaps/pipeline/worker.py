@@ -28,7 +28,7 @@ from gmaps.frame import Crop, Frame
 from gmaps.maps import MapParams, Maps, encode_params
 from gmaps.maps.onhand import encode_on_hand
 from gmaps.pipeline.ledger import ShardRecord
-from gmaps.pipeline.stored import STORED, StoredCrops
+from gmaps.pipeline.source import STORED, StoredCrops
 from gmaps.store.schema import ArraySpec
 from gmaps.store.writer import ShardWriter
 

@@ -14,7 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gmaps.store import batch, packed, unpack
+from gmaps.kernels.packed import read_rows
+from gmaps.kernels.packed.decode import PROBLEMS
+from gmaps.kernels.packed.encode import STEP, grid
 from gmaps.store.codec import decode_item, decompress_address
 from gmaps.store.mapped import Mapped, MappedFile
 from gmaps.store.schema import PACKED
@@ -113,7 +115,7 @@ class MappedArray:
         files, slot, row = located or self._locate(rows)
         if self.codec == "plain":
             start = np.array([f.address for f in files], np.uint64)
-            batch.gather(slot, row, start, flat.view(np.uint8).reshape(len(rows), -1))
+            read_rows.gather(slot, row, start, flat.view(np.uint8).reshape(len(rows), -1))
         elif self.codec == "packed":
             self._read_packed(files, slot, row, flat)
         else:
@@ -134,17 +136,17 @@ class MappedArray:
     ) -> None:
         start = np.array([f.address for f in files], np.uint64)
         index = np.array([f.index_address for f in files], np.uint64)
-        shape, halves = packed.grid(self.item), self.dtype == np.float16
+        shape, halves = grid(self.item), self.dtype == np.float16
         if out.dtype == np.float32:
             scale, offset = self._scale
             args = (slot, row, start, index, shape, halves, scale, offset, self._missing, out)
-            k, problem = batch.unpack_floats(*args)
+            k, problem = read_rows.unpack_floats(*args)
         else:
             bits = np.uint16 if halves else np.uint8
             fill = self._fill.reshape(1).view(bits)[0]
-            k, problem = batch.unpack_stored(slot, row, start, index, shape, halves, fill, out.view(bits))
+            k, problem = read_rows.unpack_stored(slot, row, start, index, shape, halves, fill, out.view(bits))
         if problem:
-            raise files[slot[k]].damaged(int(row[k]), unpack.PROBLEMS[problem])
+            raise files[slot[k]].damaged(int(row[k]), PROBLEMS[problem])
 
     def _read_blosc(
         self,
@@ -164,10 +166,10 @@ class MappedArray:
         if decoded:
             scale, offset = self._scale
             halves = self.dtype == np.float16
-            k = batch.decompress_floats(function, slot, row, start, index, missing, halves, scale, offset, out)
+            k = read_rows.decompress_floats(function, slot, row, start, index, missing, halves, scale, offset, out)
         else:
             flat = out.view(np.uint8).reshape(len(row), -1)
-            k = batch.decompress_stored(function, slot, row, start, index, missing, flat)
+            k = read_rows.decompress_stored(function, slot, row, start, index, missing, flat)
         if k >= 0:
             files[slot[k]].chunk(int(row[k]), np.empty(self.values, self.dtype))  # which says what is wrong
             raise files[slot[k]].damaged(int(row[k]), "its chunk cannot be decompressed")
@@ -222,7 +224,7 @@ class MappedArray:
             return np.full(v.shape, self.quantised[0] * (0.5 + 1e-4))
         if self.dtype == np.float16:
             if self.codec == "packed":
-                return np.where(v <= 1, packed.STEP / 2, v * 2.0**-11)
+                return np.where(v <= 1, STEP / 2, v * 2.0**-11)
             return np.maximum(v * 2.0**-11, 2.0**-25)
         return np.zeros(v.shape)
 

@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 
 from gmaps.errors import CorruptStoreError
 from gmaps.frame import OnHand
-from gmaps.store.half import float_to_half, half_to_float
-from gmaps.store.packed import pack, pack_floats, quantise
+from gmaps.kernels.packed.encode import pack, pack_floats, quantise
+from gmaps.kernels.packed.half import float_to_half, half_to_float
 from gmaps.store.schema import ArraySpec
 
 #: Offset and size of an inner chunk that was never written: its sample holds fill values.

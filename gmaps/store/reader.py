@@ -22,7 +22,7 @@ from gmaps.frame import Cube
 from gmaps.skeleton import Skeleton
 from gmaps.store.arrays import MappedArray
 from gmaps.store.mapped import Mapped
-from gmaps.store.place import is_remote, local_path
+from gmaps.store.object_store import is_remote, local_path
 from gmaps.store.sample import Sample, StoreSpec
 from gmaps.store.schema import FORMAT, ROW_ARRAYS
 from gmaps.store.writer import REJECTS

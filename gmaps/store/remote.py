@@ -20,7 +20,7 @@ from gmaps.errors import CorruptStoreError, StoreError
 from gmaps.store.arrays import ArrayInfo, Located, MappedArray
 from gmaps.store.codec import MISSING, index_bytes, parse_index
 from gmaps.store.mapped import MappedFile
-from gmaps.store.place import Place
+from gmaps.store.object_store import Place
 from gmaps.store.reader import Store, check_group, in_order
 from gmaps.store.writer import CHECKSUMS, REJECTS
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from gmaps.errors import CorruptStoreError, StoreError
 from gmaps.store.codec import crc32c, file_crc32c
-from gmaps.store.place import Place, is_remote, local_path
+from gmaps.store.object_store import Place, is_remote, local_path
 from gmaps.store.reader import Store
 from gmaps.store.writer import CHECKSUMS, FileRecord
 

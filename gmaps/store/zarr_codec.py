@@ -10,9 +10,9 @@ from zarr.abc.codec import ArrayBytesCodec
 from zarr.registry import register_codec
 
 from gmaps.errors import CorruptStoreError, UsageError
-from gmaps.store.packed import pack
+from gmaps.kernels.packed.decode import unpack
+from gmaps.kernels.packed.encode import pack
 from gmaps.store.schema import PACKED
-from gmaps.store.unpack import unpack
 
 if TYPE_CHECKING:
     from typing import Self

@@ -11,8 +11,8 @@ from numpy.typing import ArrayLike, NDArray
 from gmaps.errors import UsageError
 from gmaps.skeleton import get_skeleton
 from gmaps.synth import turns
-from gmaps.synth.export import nyu_joints
 from gmaps.synth.hand import LIMITS, MEAN_LENGTHS, MEAN_ROOTS, HandShape, Pose, follow_joints, place_pose, pose_hand
+from gmaps.synth.nyu_joints import nyu_joints
 from gmaps.synth.poses import family_angles
 
 Array = NDArray[np.float64]

@@ -9,11 +9,11 @@ try:
 except ImportError:
     raise MissingExtraError("torch", "train", "gmaps.training") from None
 
+from gmaps.nets.handmap import MODELS, HandMap, ModelParams, model_params
+from gmaps.nets.supervision import GuidanceSupervision, guide
 from gmaps.training.collate import Batch, collate
 from gmaps.training.dataset import GuidanceDataset
-from gmaps.training.model import MODELS, HandMap, ModelParams, model_params
 from gmaps.training.sampler import BlockShuffle, UniformShuffle
-from gmaps.training.supervision import GuidanceSupervision, guide
 
 __all__ = [
     "MODELS",

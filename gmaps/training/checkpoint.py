@@ -11,9 +11,9 @@ from typing import Any
 import torch
 
 from gmaps.errors import GmapsError
+from gmaps.nets.handmap import HandMap, ModelParams
 from gmaps.skeleton import Skeleton
 from gmaps.store import Store
-from gmaps.training.model import HandMap, ModelParams
 
 FORMAT = 1
 #: What torch.load meets in bytes that are not its own.

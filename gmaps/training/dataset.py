@@ -12,15 +12,15 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
+from gmaps.augment.changes import Augment, augment_rows
+from gmaps.augment.view import Change
 from gmaps.errors import StoreError, UsageError
 from gmaps.frame import Crop, Cube
 from gmaps.maps import MapParams, get_map
 from gmaps.maps.batch import encode_batch, silhouettes
 from gmaps.skeleton import Skeleton, get_skeleton
 from gmaps.store import Store, open_store
-from gmaps.training.augment import Augment, augment_rows
 from gmaps.training.collate import Batch, Item, allocate
-from gmaps.training.view import Change
 
 
 class GuidanceDataset(Dataset[Item]):

@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from gmaps.augment.changes import Augment
 from gmaps.errors import StoreError, UsageError, unknown_name
 from gmaps.frame import Crop, Cube, Projection
 from gmaps.maps.multiview import views
+from gmaps.nets.handmap import ModelParams
 from gmaps.store import Store
-from gmaps.training.augment import Augment
 from gmaps.training.collate import Item, collate
 from gmaps.training.dataset import GuidanceDataset
-from gmaps.training.model import ModelParams
 from gmaps.training.sampler import BlockShuffle, UniformShuffle
 
 Transform = Callable[[Item], Item]

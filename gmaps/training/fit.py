@@ -14,8 +14,9 @@ import torch
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
+from gmaps.augment.changes import Augment
+from gmaps.nets.handmap import HandMap, ModelParams
 from gmaps.store import Store
-from gmaps.training.augment import Augment
 from gmaps.training.checkpoint import CheckpointError, check_store, load_checkpoint, save_checkpoint
 from gmaps.training.device import Device, open_device
 from gmaps.training.feed import (
@@ -32,7 +33,6 @@ from gmaps.training.feed import (
 from gmaps.training.interrupt import Interrupt
 from gmaps.training.log import Log
 from gmaps.training.loss import LossParams, gradient_norms, losses, mean_error_mm
-from gmaps.training.model import HandMap, ModelParams
 from gmaps.training.params import Progress, TrainingError, TrainParams, ended, learning_rate
 from gmaps.training.settle import BATCHES, settle
 

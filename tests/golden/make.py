@@ -1,15 +1,14 @@
-"""Writes the golden stores: `python -m tests.golden.make`. Run it only when MAPS_VERSION rises, and keep the old ones.
+"""Writes the golden stores: `python -m tests.golden.make`, once for each MAPS_VERSION; the old ones are kept.
 
-Eight synthetic frames in MSRA's layout lie in `frames/`. `v1/` holds stores that the first format's first maps made of
-them; a folder for each version of the maps follows. Stores of every version must be read to the last bit; those of
-today's version must also come out of a build to the last byte.
+Eight synthetic frames in MSRA's layout lie in `frames/`. `v1/` holds the stores that the first version of the maps
+made of them; a folder for each later version follows. Stores of every version must be read to the last bit; those
+of today's version must also come out of a build to the last byte.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -59,8 +58,6 @@ def main() -> None:
         build(name, folder / f"{name}.zarr")
     made = {name: digests(folder / f"{name}.zarr") for name in BUILDS}
     (folder / DIGESTS).write_text(json.dumps(made, indent=1) + "\n")
-    for lock in folder.glob("*.lock"):
-        lock.unlink() if lock.is_file() else shutil.rmtree(lock)
 
 
 if __name__ == "__main__":

@@ -32,7 +32,7 @@ from gmaps.errors import (
 )
 from gmaps.frame import Frame
 from gmaps.pipeline import build, make_sample, recompute_rows
-from gmaps.pipeline import recompute as recompute_module
+from gmaps.pipeline import verify as recompute_module
 from gmaps.pipeline.progress import Progress, format_bytes, format_seconds
 from gmaps.skeleton import get_skeleton
 from gmaps.store import open_store, verify_checksums

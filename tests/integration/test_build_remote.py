@@ -18,7 +18,7 @@ from gmaps.errors import FingerprintError, StoreError, StoreLockedError, UsageEr
 from gmaps.pipeline import build, upload
 from gmaps.pipeline.parts import prepare
 from gmaps.store import open_store, verify_checksums
-from gmaps.store.place import Place
+from gmaps.store.object_store import Place
 from tests.unit.object_store import s3
 
 __all__ = ["s3"]

@@ -8,9 +8,9 @@ import pytest
 import gmaps
 from gmaps.center import find_center
 from gmaps.crop import crop_frame
+from gmaps.datasets.write.tree import write_tree
 from gmaps.errors import FrameError
 from gmaps.frame import Cube
-from gmaps.synth.tree import write_tree
 
 
 @pytest.fixture(scope="module", params=["nyu", "msra"])

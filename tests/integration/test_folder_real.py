@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 
 import gmaps
-from gmaps.datasets import check_dataset, icvl, load_dataset, msra_files
-from gmaps.datasets.description import parse_description
-from gmaps.datasets.labels import parse_labels
-from gmaps.datasets.toml import parse_toml
-from gmaps.overlay import measure_fit
+from gmaps.datasets import check_dataset, icvl, load_dataset
+from gmaps.datasets.folder.description import parse_description
+from gmaps.datasets.folder.frame_labels import parse_labels
+from gmaps.datasets.msra import bin_files
+from gmaps.formats.strict_toml import parse_toml
+from gmaps.plot.overlay import measure_fit
 
 NYU = """
 half_side = 150
@@ -154,7 +155,7 @@ def test_real_label_files_of_other_sets(real_data):
                      '[skeleton]\nname = "msra21"\n')  # fmt: skip
     data = (real_data / "msra" / "msra14_joint.txt").read_bytes()
     found = parse_labels(data, "joint.txt", msra.joints, 21, msra.camera)
-    np.testing.assert_array_equal(found.joints, msra_files.parse_joints(data, "joint.txt")[0])
+    np.testing.assert_array_equal(found.joints, bin_files.parse_joints(data, "joint.txt")[0])
     assert len(found.joints) == 400
     assert not found.faults
 

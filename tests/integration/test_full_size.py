@@ -16,9 +16,9 @@ import pytest
 
 from gmaps.datasets import check_dataset, load_dataset
 from gmaps.datasets.hands17 import EXPECTED
-from gmaps.datasets.lines import read_line
-from gmaps.datasets.msra_files import HEADER
-from gmaps.synth.export import write_joint_txt
+from gmaps.datasets.msra.bin_files import HEADER
+from gmaps.datasets.write.frame_files import write_joint_txt
+from gmaps.formats.label_lines import read_line
 
 pytestmark = pytest.mark.slow
 

@@ -17,8 +17,8 @@ from gmaps.cli import main
 
 from gmaps.errors import FingerprintError, StoreError, StoreLockedError, UnknownNameError, UsageError
 from gmaps.pipeline import build
-from gmaps.pipeline.change import add_maps, remove_maps
-from gmaps.store import change as change_module
+from gmaps.pipeline.edit import add_maps, remove_maps
+from gmaps.store import edit as store_edit
 from gmaps.store import open_store, verify_checksums
 
 OPTIONS = {
@@ -116,7 +116,7 @@ def test_stopped_between_any_two_steps_of_moving_in(store, built, monkeypatch, s
     from pathlib import Path
 
     with monkeypatch.context() as patch:
-        patch.setattr(change_module, "write_file", stopping(change_module.write_file))
+        patch.setattr(store_edit, "write_file", stopping(store_edit.write_file))
         patch.setattr(Path, "rename", stopping(Path.rename))
         try:
             add_maps(store, ["geodesic", "euclidean"], workers=0, progress=False)
@@ -142,7 +142,7 @@ def test_stopped_between_any_two_steps_of_moving_in(store, built, monkeypatch, s
 
 SCRIPT = """
 import sys
-from gmaps.pipeline.change import add_maps
+from gmaps.pipeline.edit import add_maps
 if __name__ == "__main__":
     add_maps(sys.argv[1], ["geodesic", "euclidean"], workers=int(sys.argv[2]), progress=False)
 """
@@ -173,7 +173,7 @@ def test_killed_at_a_random_moment(store, built, round_):
 def test_a_removal_that_was_interrupted_is_finished(store, built, monkeypatch):
     path = shutil.copytree(built("heatmap", "geodesic"), store.parent / "t.zarr")
     with monkeypatch.context() as patch:
-        patch.setattr(change_module.shutil, "rmtree", lambda *a, **k: (_ for _ in ()).throw(Stop))
+        patch.setattr(store_edit.shutil, "rmtree", lambda *a, **k: (_ for _ in ()).throw(Stop))
         with pytest.raises(Stop):
             remove_maps(path, ["geodesic"])
     assert open_store(path).maps == ("heatmap",)
@@ -204,7 +204,7 @@ def test_what_cannot_be_is_refused(store, built, tmp_path):
 
 def test_another_addition_is_not_lost(store, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr(change_module, "write_file", lambda *a: (_ for _ in ()).throw(Stop))
+        patch.setattr(store_edit, "write_file", lambda *a: (_ for _ in ()).throw(Stop))
         with pytest.raises(Stop):
             add_maps(store, ["euclidean"], workers=0, progress=False)
     with pytest.raises(FingerprintError, match=r"store add .* euclidean"):
@@ -213,9 +213,9 @@ def test_another_addition_is_not_lost(store, monkeypatch):
 
 
 def test_a_store_of_other_values_is_refused(store, monkeypatch):
-    from gmaps.pipeline import change
+    from gmaps.pipeline import edit
 
-    monkeypatch.setattr(change, "fingerprint", lambda: {"maps_version": 99})
+    monkeypatch.setattr(edit, "fingerprint", lambda: {"maps_version": 99})
     with pytest.raises(FingerprintError, match="maps_version: 1 -> 99"):
         add_maps(store, ["geodesic"], workers=0)
 
@@ -225,9 +225,9 @@ def test_the_lock_of_a_build_is_respected(store):
 
     with build_lock(store):
         # A process may not wait for itself; another one is refused.
-        code = f"from gmaps.pipeline.change import *; add_maps({str(store)!r}, ['geodesic'])"
+        code = f"from gmaps.pipeline.edit import *; add_maps({str(store)!r}, ['geodesic'])"
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
         assert StoreLockedError.__name__ in done.stderr
-        code = f"from gmaps.pipeline.change import *; remove_maps({str(store)!r}, ['heatmap'])"
+        code = f"from gmaps.pipeline.edit import *; remove_maps({str(store)!r}, ['heatmap'])"
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
         assert StoreLockedError.__name__ in done.stderr

@@ -13,12 +13,13 @@ from gmaps.cli import main
 import gmaps
 from gmaps.crop import crop_frame
 from gmaps.datasets import check_dataset, load_dataset
+from gmaps.datasets.write import frame_files, layouts
+from gmaps.datasets.write.tree import make_frame, write_tree
 from gmaps.frame import Frame
 from gmaps.maps import encode
-from gmaps.overlay import measure_fit
-from gmaps.synth import export, layouts
+from gmaps.plot.overlay import measure_fit
+from gmaps.synth.nyu_joints import nyu_joints
 from gmaps.synth.skin import PARTS
-from gmaps.synth.tree import make_frame, write_tree
 
 #: layout -> data set, frames, half a step of its depths (mm), rounding of its joints (mm)
 CASES = {
@@ -59,7 +60,7 @@ def test_a_store_holds_the_hands_that_were_made(layout, tmp_path):
         where = place(layout, frame.name)
         seen.add(where)
         one = made[where]
-        joints = one.joints if layout != "nyu" else export.nyu_joints(one.joints[None])[0]
+        joints = one.joints if layout != "nyu" else nyu_joints(one.joints[None])[0]
         np.testing.assert_allclose(sample.joints, joints, atol=rounding, rtol=0)
         # The depth of the file, and the crop of the store, are those of the hand but for the format's steps.
         np.testing.assert_allclose(frame.depth, one.depth, atol=step + 1e-3)
@@ -132,7 +133,7 @@ def test_an_interrupted_tree_is_called_so(layout, tmp_path, monkeypatch):
     def stop(*args):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(export, "write_grey_png", stop)
+    monkeypatch.setattr(frame_files, "write_grey_png", stop)
     with pytest.raises(KeyboardInterrupt):
         write_tree(tmp_path / "t", layout, 5)
     name = CASES[layout][0]

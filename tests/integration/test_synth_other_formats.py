@@ -11,9 +11,9 @@ from gmaps.cli import main
 
 from gmaps.datasets import icvl, load_dataset
 from gmaps.datasets.hands17 import CAMERA as HANDS17
-from gmaps.overlay import measure_fit
+from gmaps.datasets.write.frame_files import write_grey_png
+from gmaps.plot.overlay import measure_fit
 from gmaps.skeleton import get_skeleton
-from gmaps.synth.export import write_grey_png
 from gmaps.synth.render import render_mesh
 from gmaps.synth.scene import Stage, make_scene
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy.ndimage import distance_transform_edt
 
 import gmaps
-from gmaps.kernels import fmm, source
+from gmaps.kernels.march import fmm, starts
 from tests.reference import eikonal
 from tests.shapes import blob, masks, stick_hand
 
@@ -63,7 +63,7 @@ def test_fmm_is_bit_identical_to_scikit_fmm(mask, seed, dx, order):
     if not mask.any():
         return
     joints = random_cells(mask, np.random.default_rng(seed), 3)
-    ptr, cells, values = source.find_starts(mask, joints, False)
+    ptr, cells, values = starts.find_starts(mask, joints, False)
     ours = np.empty((3, *mask.shape))
     fmm.fast_marching(mask, ptr, cells, values * dx, dx, order, ours)
     for joint, plane in zip(joints, ours, strict=True):
@@ -78,7 +78,7 @@ def test_fmm_is_bit_identical_on_thousands_of_masks(order):
         mask = stick_hand(rng, size) if rng.random() < 0.3 else blob(rng, size, rng.uniform(0.1, 0.9), False)
         joints = random_cells(mask, rng, 1)
         ours = np.empty((1, size, size))
-        ptr, cells, values = source.find_starts(mask, joints, False)
+        ptr, cells, values = starts.find_starts(mask, joints, False)
         fmm.fast_marching(mask, ptr, cells, values * 0.1, 0.1, order, ours)
         np.testing.assert_array_equal(ours[0], scikit_fmm(mask, joints[0], 0.1, order))
 
@@ -98,7 +98,7 @@ def test_sweep_of_order_one_equals_fast_marching(mask, seed, joints):
 @given(masks(2, 16), st.floats(-3, 20), st.floats(-3, 20), st.booleans())
 @settings(max_examples=200)
 def test_start_cells_equal_their_twin(mask, row, col, inscribed):
-    _, cells, values = source.find_starts(mask, np.array([[row, col]]), inscribed)
+    _, cells, values = starts.find_starts(mask, np.array([[row, col]]), inscribed)
     found = {(int(c) // mask.shape[1], int(c) % mask.shape[1]): v for c, v in zip(cells, values, strict=True)}
     expected = eikonal.starts(mask, row, col, inscribed)
     assert found.keys() == expected.keys()

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 import gmaps
 from gmaps.errors import UsageError
 from gmaps.frame import Crop, Cube
-from gmaps.kernels import voxel_march
-from gmaps.kernels.lanes import FAR
+from gmaps.kernels.march import voxel as voxel_march
+from gmaps.kernels.march.lanes import FAR
 from gmaps.maps import get_map
 from gmaps.maps.base import MapParams, Scene, encode_params
 from gmaps.maps.volumetric import centers, joint_cells

@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from gmaps.kernels.packed.half import float_to_half, half_to_float
 from gmaps.store import open_store, verify_checksums
 from gmaps.store.codec import MISSING, encode_item, pack_index, parse_index
-from gmaps.store.half import float_to_half, half_to_float
 from gmaps.store.schema import MapArray, make_layout
 from gmaps.store.writer import ShardWriter, finish_store
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 import gmaps
-from gmaps.kernels import lanes, surface
+from gmaps.kernels.march import lanes, surface
 from tests.reference import polyhedral
 from tests.reference import surface as twin
 from tests.shapes import blob, masks

@@ -1,4 +1,4 @@
-"""Slow readable twin of `gmaps.kernels.surface`: the shortest way over triangles, by search along their edges."""
+"""Slow readable twin of `march.surface`: the shortest way over triangles, by search along their edges."""
 
 from __future__ import annotations
 

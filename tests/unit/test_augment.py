@@ -16,8 +16,8 @@ from tests.reference import warp as slow
 pytest.importorskip("torch")
 from torch.utils.data import DataLoader
 
+from gmaps.augment.changes import Augment, augment_rows
 from gmaps.training import GuidanceDataset
-from gmaps.training.augment import Augment, augment_rows
 from gmaps.training.collate import collate
 
 KINDS = ("signed_edt", "geodesic", "geodesic_weighted", "euclidean", "heatmap", "limb")
@@ -279,8 +279,8 @@ def test_workers_that_live_on_follow_the_epoch(store):
 
 
 def test_training_is_augmented_and_validation_is_not(store, tmp_path):
+    from gmaps.nets.handmap import model_params
     from gmaps.training.fit import train
-    from gmaps.training.model import model_params
     from gmaps.training.params import TrainParams
 
     network = model_params("geodesic", size=32, stem=(8, 16), width=16, repeats=1, head=(8, 8, 8), hidden=32)

@@ -17,10 +17,10 @@ from scipy.io import loadmat, savemat
 
 from gmaps.center import load_centers
 from gmaps.datasets import hands17, icvl, nyu
-from gmaps.datasets.lines import LONGEST, scan
-from gmaps.datasets.msra_files import HEADER, parse_depth, parse_joints
+from gmaps.datasets.msra.bin_files import HEADER, parse_depth, parse_joints
+from gmaps.datasets.write.frame_files import write_joint_data
 from gmaps.errors import GmapsError
-from gmaps.synth.export import write_joint_data
+from gmaps.formats.label_lines import LONGEST, scan
 
 small = st.integers(0, 40)
 word = st.one_of(small, st.integers(300, 330), st.integers(0, 2**32 - 1))

@@ -20,7 +20,7 @@ from gmaps.datasets import check_dataset, hands17, load_dataset
 from gmaps.datasets.hands17 import CAMERA, parse_box, parse_depth, parse_labels
 from gmaps.errors import DatasetError, FrameError, UnknownNameError, UsageError
 from gmaps.frame import Cube
-from gmaps.pipeline.recompute import recompute_rows
+from gmaps.pipeline.verify import recompute_rows
 from gmaps.skeleton import get_skeleton
 
 JOINTS = np.column_stack([np.linspace(-40, 40, 21), np.linspace(-50, 30, 21), np.linspace(400, 440, 21)])

@@ -15,9 +15,9 @@ import pytest
 from gmaps.center import load_centers
 from gmaps.datasets import check_dataset, load_dataset
 from gmaps.datasets.msra import GESTURES, SUBJECTS, expected_frames
-from gmaps.datasets.msra_files import CAMERA, parse_depth, parse_joints
+from gmaps.datasets.msra.bin_files import CAMERA, parse_depth, parse_joints
+from gmaps.datasets.write.frame_files import write_joint_txt, write_msra_bin
 from gmaps.errors import DatasetError, FrameError, UnknownNameError, UsageError
-from gmaps.synth.export import write_joint_txt, write_msra_bin
 
 HEADER = struct.Struct("<6I")
 

@@ -14,10 +14,11 @@ import pytest
 from scipy.io import savemat
 
 from gmaps.camera import Camera
-from gmaps.datasets import check_dataset, load_dataset, nyu, png
+from gmaps.datasets import check_dataset, load_dataset, nyu
+from gmaps.datasets.write.frame_files import write_joint_data, write_nyu_png
 from gmaps.errors import DatasetError, FrameError, UsageError
+from gmaps.formats import png
 from gmaps.skeleton import get_skeleton
-from gmaps.synth.export import write_joint_data, write_nyu_png
 
 
 def encoded(image):

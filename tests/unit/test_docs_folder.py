@@ -9,8 +9,9 @@ import cv2
 import numpy as np
 import pytest
 
-from gmaps.datasets import check_dataset, load_dataset, toml
-from gmaps.datasets.description import read_description
+from gmaps.datasets import check_dataset, load_dataset
+from gmaps.datasets.folder.description import read_description
+from gmaps.formats import strict_toml
 
 PAGE = (Path(__file__).parents[2] / "docs" / "folder.md").read_text()
 (TOML,) = re.findall(r"^```toml\n(.*?)^```", PAGE, re.M | re.S)
@@ -65,13 +66,13 @@ def test_the_pages_description_reads_the_pages_tree(hands):
 
 def test_the_page_names_every_key_there_is(hands, monkeypatch):
     asked = set()
-    close = toml.Table.close
+    close = strict_toml.Table.close
 
     def spy(table):
         asked.update((table.name, key) for key in table._asked)
         close(table)
 
-    monkeypatch.setattr(toml.Table, "close", spy)
+    monkeypatch.setattr(strict_toml.Table, "close", spy)
     read_description(hands[0])
     assert len(asked) > 40
     for table, key in sorted(a for a in asked if a[0] != "skeleton.common"):  # its keys are joints

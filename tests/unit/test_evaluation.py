@@ -82,10 +82,11 @@ def test_nyu_joints_are_the_evaluations_of_all_36(real_data):
 
 
 def test_cameras_are_the_readers():
-    from gmaps.datasets import msra_files, nyu
+    from gmaps.datasets import nyu
+    from gmaps.datasets.msra import bin_files
 
     assert ev.get_protocol("nyu").camera == nyu.CAMERA
-    assert ev.get_protocol("msra").camera == msra_files.CAMERA
+    assert ev.get_protocol("msra").camera == bin_files.CAMERA
 
 
 # The measures, against definitions written out.

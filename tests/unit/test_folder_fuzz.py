@@ -15,13 +15,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gmaps.camera import Camera
-from gmaps.datasets.arrays import parse_npy, parse_npz
-from gmaps.datasets.description import Axes, Depth, Joints, Segmentation, parse_description
-from gmaps.datasets.images import check_image, parse_depth, parse_labels_image
-from gmaps.datasets.labels import parse_labels
-from gmaps.datasets.patterns import parse_pattern
-from gmaps.datasets.toml import parse_toml
+from gmaps.datasets.folder.description import Axes, Depth, Joints, Segmentation, parse_description
+from gmaps.datasets.folder.frame_labels import parse_labels
+from gmaps.datasets.folder.images import check_image, parse_depth, parse_labels_image
+from gmaps.datasets.folder.patterns import parse_pattern
 from gmaps.errors import DatasetError, FrameError, GmapsError
+from gmaps.formats.npy import parse_npy, parse_npz
+from gmaps.formats.strict_toml import parse_toml
 
 SIZE = (24, 16)
 CAMERA = Camera(50.0, 50.0, 12.0, 8.0, *SIZE)

@@ -11,8 +11,8 @@ from click.testing import CliRunner
 from gmaps.cli import main
 
 import gmaps
-from gmaps.overlay import frame_figure, measure_fit
-from gmaps.synth.tree import write_tree
+from gmaps.datasets.write.tree import write_tree
+from gmaps.plot.overlay import frame_figure, measure_fit
 
 
 @pytest.fixture(scope="module")

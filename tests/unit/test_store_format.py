@@ -12,9 +12,9 @@ from numcodecs import blosc
 from store_kit import KINDS, fake_rows, write_store
 
 from gmaps.errors import UsageError
+from gmaps.kernels.packed.half import float_to_half, half_to_float
 from gmaps.store import open_store, verify_checksums
 from gmaps.store.codec import crc32c, encode_item, parse_index
-from gmaps.store.half import float_to_half, half_to_float
 from gmaps.store.schema import MapArray, make_layout
 
 

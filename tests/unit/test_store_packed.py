@@ -19,10 +19,10 @@ from store_kit import KINDS, fake_rows, write_store
 
 import gmaps
 from gmaps.errors import CorruptStoreError, UsageError
+from gmaps.kernels.packed.decode import PROBLEMS, unpack
+from gmaps.kernels.packed.encode import STEP, pack, pack_floats, quantise
 from gmaps.store import compare_sample, open_store
-from gmaps.store.packed import STEP, pack, pack_floats, quantise
 from gmaps.store.schema import make_layout
-from gmaps.store.unpack import PROBLEMS, unpack
 from gmaps.store.zarr_codec import PackedCodec
 from tests.reference import packed as twin
 
@@ -222,8 +222,8 @@ def test_damage_never_reaches_out_of_bounds(tmp_path):
     """Numba checks every index of the decoder while it reads bytes at random, and bytes nearly right."""
     code = """
 import numpy as np
-from gmaps.store.packed import pack
-from gmaps.store.unpack import unpack
+from gmaps.kernels.packed.encode import pack
+from gmaps.kernels.packed.decode import unpack
 rng = np.random.default_rng(0)
 for n in range(20000):
     shape = tuple(rng.integers(1, 9, rng.integers(1, 4)))

@@ -16,7 +16,7 @@ from gmaps.cli import main
 
 from gmaps.errors import CorruptStoreError, MissingExtraError, StoreError, UsageError
 from gmaps.store import open_store, verify_checksums
-from gmaps.store.place import Place, is_remote
+from gmaps.store.object_store import Place, is_remote
 from gmaps.store.remote import GAP, REQUEST, merge
 from tests.unit.object_store import s3
 from tests.unit.store_kit import fake_rows, write_store

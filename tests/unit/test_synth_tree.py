@@ -19,10 +19,11 @@ from click.testing import CliRunner
 from gmaps.cli import main
 
 from gmaps.datasets import check_dataset, load_dataset
+from gmaps.datasets.write import frame_files, layouts, tree
+from gmaps.datasets.write.tree import make_frame, write_tree
 from gmaps.errors import GmapsError, UsageError
-from gmaps.synth import export, layouts, tree
+from gmaps.synth.nyu_joints import nyu_joints
 from gmaps.synth.skin import PARTS, hand_mesh
-from gmaps.synth.tree import make_frame, write_tree
 
 LAYOUTS = tuple(layouts.LAYOUTS)
 
@@ -95,7 +96,7 @@ def test_nyu_tree_is_read_as_it_was_made(tmp_path):
         _, made = expected("nyu", 60, n)
         frame = data.read(n)
         np.testing.assert_array_equal(frame.depth, np.rint(made.depth))
-        np.testing.assert_allclose(frame.joints, export.nyu_joints(made.joints[None])[0], atol=1e-3)
+        np.testing.assert_allclose(frame.joints, nyu_joints(made.joints[None])[0], atol=1e-3)
         # Tips and middle joints are those of the hand itself.
         np.testing.assert_allclose(frame.joints[[18, 21]], made.joints[[4, 2]], atol=1e-3)
 
@@ -182,7 +183,7 @@ def test_nyu_points_lie_where_real_ones_do(real_data):
     with np.load(real_data / "nyu" / "joint_uvd_test_kinect1.npz") as file:
         real = CAMERA.unproject(file["joint_uvd"][:2400:20])
     data = load_dataset("synthetic", frames=100)
-    made = export.nyu_joints(np.stack([data.scene(i).joints for i in range(100)]))
+    made = nyu_joints(np.stack([data.scene(i).joints for i in range(100)]))
 
     def spans(points):
         gaps = np.median(np.linalg.norm(points[:, :, None] - points[:, None], axis=-1), axis=0)
@@ -272,7 +273,7 @@ def test_full_disk_says_how_to_go_on(tmp_path, monkeypatch):
     def full(*args):
         raise OSError(28, "No space left on device", str(tmp_path / "t.partial/x"))
 
-    monkeypatch.setattr(export, "write_msra_bin", full)
+    monkeypatch.setattr(frame_files, "write_msra_bin", full)
     with pytest.raises(GmapsError, match=r"x: No space left on device; see to it and run the same again"):
         write_tree(tmp_path / "t", "msra", 3)
     assert not (tmp_path / "t").exists()
@@ -299,13 +300,13 @@ def test_command_writes_says_so_and_refuses_the_second_time(tmp_path, monkeypatc
 def test_export_refuses_what_a_format_cannot_hold(tmp_path):
     far = np.full((480, 640), 2500, np.float32)
     with pytest.raises(UsageError, match="2001"):
-        export.write_nyu_png(tmp_path / "x.png", far)
+        frame_files.write_nyu_png(tmp_path / "x.png", far)
     with pytest.raises(UsageError, match="16 bits"):
-        export.write_grey_png(tmp_path / "x.png", far * 100)
+        frame_files.write_grey_png(tmp_path / "x.png", far * 100)
     with pytest.raises(UsageError, match="empty"):
-        export.write_msra_bin(tmp_path / "x.bin", np.zeros((240, 320), np.float32))
+        frame_files.write_msra_bin(tmp_path / "x.bin", np.zeros((240, 320), np.float32))
     with pytest.raises(UsageError, match="pixels"):
-        export.write_msra_bin(tmp_path / "x.bin", far)
+        frame_files.write_msra_bin(tmp_path / "x.bin", far)
 
 
 def test_names_of_the_command_are_those_of_the_library():

@@ -9,9 +9,9 @@ from gmaps.errors import UsageError
 
 torch = pytest.importorskip("torch")
 
+from gmaps.nets.handmap import Prediction  # noqa: E402
 from gmaps.training import loss as module  # noqa: E402
 from gmaps.training.loss import LossParams, losses, map_loss, map_losses, map_mask, pose_loss  # noqa: E402
-from gmaps.training.model import Prediction  # noqa: E402
 
 
 def smooth(d: float) -> float:

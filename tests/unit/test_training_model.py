@@ -12,8 +12,8 @@ from gmaps.skeleton import get_skeleton
 torch = pytest.importorskip("torch")
 from torch import nn  # noqa: E402
 
+from gmaps.nets.handmap import count_parameters  # noqa: E402
 from gmaps.training import MODELS, GuidanceSupervision, HandMap, ModelParams, guide, model_params  # noqa: E402
-from gmaps.training.model import count_parameters  # noqa: E402
 
 SKELETON = get_skeleton("msra21")
 SMALL = {"size": 32, "stem": (8, 8), "width": 8, "head": (8,), "hidden": 16}

@@ -15,8 +15,8 @@ from gmaps.errors import FrameError
 
 torch = pytest.importorskip("torch")
 
+from gmaps.inference.predictor import predict_store, read_depth, store_camera, to_uvd  # noqa: E402
 from gmaps.training.checkpoint import CheckpointError, load_checkpoint  # noqa: E402
-from gmaps.training.predict import predict_store, read_depth, store_camera, to_uvd  # noqa: E402
 
 FLAGS = ["--size", "32", "--stem", "8", "--width", "8", "--head", "8,8", "--hidden", "16", "--device", "cpu"]
 

@@ -10,11 +10,11 @@ import torch
 from torch.utils.data import ConcatDataset, DataLoader
 
 import gmaps
+from gmaps.augment.changes import Augment
 from gmaps.datasets.synthetic import Synthetic
 from gmaps.errors import StoreError, UsageError
 from gmaps.skeleton import get_skeleton
 from gmaps.training import GuidanceDataset
-from gmaps.training.augment import Augment
 
 MAPS = ("geodesic", "signed_edt", "heatmap", "limb", "offset")
 MSRA, HANDS = get_skeleton("msra21"), get_skeleton("hands17")

@@ -7,8 +7,8 @@ import pytest
 
 import gmaps
 from gmaps.errors import StoreError, UsageError
-from gmaps.overlay import frame_figure
-from gmaps.viz import sample_figure, save_figure
+from gmaps.plot.overlay import frame_figure
+from gmaps.plot.sample import sample_figure, save_figure
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,309 @@
+"""Augmentation of crops that keeps joints, cube and maps right.
+
+A change of the view is one that a camera or a detector could have made: the camera rolls about its axis, or sees a
+mirror; the cube is found elsewhere, or taken larger. What comes out is again a crop with its own cube and joints in
+mm, so a map of it is what `gmaps.encode` makes of it. Imports no torch.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gmaps.augment.view import JUMP_MM, Change, bounded_shift, move, turn_matrix
+from gmaps.errors import UsageError
+from gmaps.frame import BACKGROUND, Crop, Cube, Projection
+from gmaps.kernels import raster, warp
+from gmaps.maps import MapParams
+
+#: Maps of one number a cell and joint, for which turning the crop is turning the map. Not geodesic_surface: its
+#: triangles have a diagonal, which turns against them, and values differ by up to 0.01.
+_TURNING = frozenset({"signed_edt", "geodesic", "geodesic_weighted", "euclidean", "heatmap"})
+#: Those of them that know the silhouette and the joints in the plane, but no depth.
+_FLAT = frozenset({"signed_edt", "geodesic", "heatmap"})
+#: A change that leaves less of the hand than this share of its pixels is not made.
+_LEAST = 0.25
+
+
+@dataclass(frozen=True)
+class Augment:
+    """Random changes of crops, drawn anew each epoch.
+
+    Parameters
+    ----------
+    rotation
+        The camera rolls by up to so many degrees either way.
+    quarter_turns
+        Roll by 0, 90, 180 or 270 degrees instead; `rotation` must be 0.
+    mirror
+        Share of crops that are mirrored: a right hand becomes a left one.
+    scale
+        The cube grows or shrinks by up to this share, 0.1 for a factor of 1 / 1.1 to 1.1. Sizes in mm stay true.
+    translation
+        The cube moves by up to so many mm along x and y each.
+    depth
+        The cube moves by up to so many mm along z, but never so far that it would cut the hand where it did not.
+    cutouts
+        Up to so many rectangles are blanked.
+    cutout_size
+        Their sides, at most, as a share of the crop's.
+    noise
+        Standard deviation of the depth's noise, mm.
+    edge_loss
+        Share of lost pixels at edges.
+    seed
+        With it, the epoch and the row all is drawn: by no worker's state, and the same on every machine.
+
+    Raises
+    ------
+    UsageError
+        A value out of range.
+
+    Notes
+    -----
+    What lay outside the original cube is not known, and is void in the augmented crop.
+
+    References
+    ----------
+    Cut-outs: DeVries and Taylor (2017), arXiv 1708.04552.
+    """
+
+    rotation: float = 180.0
+    quarter_turns: bool = False
+    mirror: float = 0.0
+    scale: float = 0.1
+    translation: float = 8.0
+    depth: float = 8.0
+    cutouts: int = 0
+    cutout_size: float = 0.2
+    noise: float = 0.0
+    edge_loss: float = 0.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        limits = {
+            "rotation": 180.0,
+            "mirror": 1.0,
+            "scale": 1.0,
+            "translation": 1000.0,
+            "depth": 1000.0,
+            "cutouts": 100,
+            "cutout_size": 1.0,
+            "noise": 1000.0,
+            "edge_loss": 1.0,
+        }
+        for name, most in limits.items():
+            value = getattr(self, name)
+            if not 0 <= value <= most:
+                raise UsageError(f"augmentation: {name} is from 0 to {most:g}, got {value}")
+        if self.quarter_turns and self.rotation:
+            raise UsageError("augmentation: either quarter_turns, or a rotation; say rotation=0")
+        if self.seed < 0:
+            raise UsageError(f"augmentation: seed is not negative, got {self.seed}")
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON values."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Augment:
+        """The inverse of `to_dict`.
+
+        Raises
+        ------
+        UsageError
+            A name that is none of the parameters.
+        """
+        unknown = sorted(set(values) - {f.name for f in fields(cls)})
+        if unknown:
+            raise UsageError(
+                f"augmentation: no {', '.join(unknown)}; known: {', '.join(f.name for f in fields(cls))}"
+            )
+        return cls(**values)
+
+    @classmethod
+    def parse(cls, text: str, seed: int = 0) -> Augment | None:
+        """From a command line: "on" for the defaults, "rotation=30,noise=1" for others, "off" for None.
+
+        Parameters
+        ----------
+        text
+            What was typed.
+        seed
+            Unless the text has one.
+
+        Raises
+        ------
+        UsageError
+            A name or a value that is none.
+        """
+        if text in ("off", "on"):
+            return cls(seed=seed) if text == "on" else None
+        kinds: dict[str, Callable[[str], Any]] = {
+            "quarter_turns": lambda v: {"true": True, "false": False}[v.lower()],
+            "cutouts": int,
+            "seed": int,
+        }
+        values: dict[str, Any] = {"seed": seed}
+        for part in text.split(","):
+            name, _, value = part.partition("=")
+            name = name.strip()
+            try:
+                values[name] = kinds.get(name, float)(value.strip())
+            except (KeyError, ValueError):
+                raise UsageError(
+                    f"augmentation: {part.strip()!r} is no NAME=VALUE; say on, off, or such as rotation=30,noise=1"
+                ) from None
+        if values.get("quarter_turns"):
+            values.setdefault("rotation", 0.0)
+        return cls.from_dict(values)
+
+    @classmethod
+    def exact(cls, *, mirror: float = 0.0, depth: float = 0.0, seed: int = 0) -> Augment:
+        """Only what carries stored maps over exactly: quarter turns, mirroring, and shifts in depth."""
+        return cls(0.0, True, mirror, 0.0, 0.0, depth, seed=seed)
+
+    def carries(self, kind: str, params: MapParams, crop_size: int, projection: str) -> bool:
+        """Whether a stored map of a kind can be carried over, instead of being computed from the augmented crop.
+
+        So it is for quarter turns and mirroring of maps of one number a cell. Maps that know no depth also bear
+        shifts in depth of an orthographic crop, and noise that loses no pixel.
+
+        Parameters
+        ----------
+        kind
+            Its name.
+        params
+            How the stored maps were made.
+        crop_size
+            S; cells must be whole pixels.
+        projection
+            Of the crop.
+        """
+        if self.rotation or self.scale or self.translation or self.cutouts or self.edge_loss:
+            return False
+        if params.profile != "default" or crop_size % params.size:
+            return False
+        flat = kind in _FLAT or kind.startswith("limb")
+        if self.depth and not (flat and projection == "orthographic"):
+            return False
+        if self.noise and not flat:
+            return False
+        return flat or kind in _TURNING
+
+    def __call__(self, crop: Crop, *key: int) -> tuple[Crop, Change]:
+        """An augmented crop.
+
+        Parameters
+        ----------
+        crop
+            The original, left alone.
+        *key
+            What it depends on besides the seed: epoch and row.
+
+        Returns
+        -------
+        crop : Crop
+            Its cube and joints are in the axes of the changed camera; depth is representable in float16.
+        change : Change
+            What was done.
+        """
+        rng = np.random.Generator(np.random.PCG64([self.seed, *key]))
+        mirrored, quarters, angle = self._draw_turn(rng)
+        size = crop.cube.half_side * math.exp(rng.uniform(-1, 1) * math.log1p(self.scale))
+        shift = rng.uniform(-1, 1, 3) * (self.translation, self.translation, self.depth)
+        shift[2] = bounded_shift(shift[2], crop, size)
+        still = size == crop.cube.half_side and not shift[:2].any()
+        if crop.projection == "perspective" and shift[2]:
+            # What is nearer is larger: a shift in depth is a change of scale, too. The cube stays before the camera.
+            still = False
+            shift[2] = max(shift[2], -0.5 * crop.cube.center[2])
+        depth = np.empty_like(crop.depth)
+        turn = turn_matrix(angle, quarters, mirrored)
+        least = _LEAST * np.count_nonzero(crop.depth < BACKGROUND)
+        moved, seen = move(crop, turn, size, shift, depth)
+        if seen < max(least, 1):
+            still, quarters = True, 0 if quarters is None else quarters
+            turn = turn_matrix(0.0, quarters, mirrored)
+            moved, seen = move(crop, turn, crop.cube.half_side, np.zeros(3), depth)
+        depth = self._spoil(depth, moved, rng, least)
+        raster.round_half(depth)
+        joints = (crop.joints_mm.astype(np.float64) @ turn.T).astype(np.float32)
+        change = Change(turn, crop.cube, moved, quarters if still else None, mirrored)
+        return Crop(depth, moved, joints, crop.projection), change
+
+    def _draw_turn(self, rng: np.random.Generator) -> tuple[bool, int | None, float]:
+        mirrored = bool(rng.random() < self.mirror)
+        angle = math.radians(rng.uniform(-1, 1) * self.rotation)
+        if self.quarter_turns:
+            return mirrored, int(rng.integers(4)), 0.0
+        return mirrored, 0 if angle == 0 else None, angle
+
+    def _spoil(
+        self, depth: NDArray[np.float32], cube: Cube, rng: np.random.Generator, least: float
+    ) -> NDArray[np.float32]:
+        """Cut-outs, then noise. Cut-outs that would leave next to nothing are not made."""
+        if self.cutouts:
+            s = len(depth)
+            blank = depth.copy()
+            for _ in range(int(rng.integers(self.cutouts + 1))):
+                height, width = rng.uniform(0, self.cutout_size * s, 2)
+                row, col = rng.uniform(0, s, 2)
+                top, left = max(int(row - height / 2), 0), max(int(col - width / 2), 0)
+                blank[top : int(row + height / 2) + 1, left : int(col + width / 2) + 1] = BACKGROUND
+            if np.count_nonzero(blank < BACKGROUND) >= max(least, 1):
+                depth = blank
+        if self.noise or self.edge_loss:
+            h = cube.half_side
+            out = np.empty_like(depth)
+            key = np.uint64(rng.integers(2**63))
+            if warp.roughen(depth, key, self.noise / h, self.edge_loss, JUMP_MM / h, out):
+                depth = out
+        return depth
+
+
+def augment_rows(
+    augment: Augment,
+    depth: NDArray[np.float32],
+    cube: NDArray[np.float32],
+    joints: NDArray[np.float32],
+    projection: Projection,
+    epoch: int,
+    rows: NDArray[np.integer],
+) -> list[Change | None]:
+    """Augment rows of a store in place.
+
+    Parameters
+    ----------
+    augment
+        What to do.
+    depth : (B, S, S) float32
+    cube : (B, 4) float32
+    joints : (B, J, 3) float32
+        As a store holds them; rejected rows, whose cube is not finite, are left alone.
+    projection
+        Of the crops.
+    epoch
+        From 0.
+    rows : (B,)
+        In the store.
+
+    Returns
+    -------
+    list of Change
+        None for rejected rows.
+    """
+    changes: list[Change | None] = []
+    for k, row in enumerate(rows):
+        if not np.isfinite(cube[k]).all():
+            changes.append(None)
+            continue
+        crop, change = augment(Crop(depth[k], Cube.from_array(cube[k]), joints[k], projection), epoch, int(row))
+        depth[k], cube[k], joints[k] = crop.depth, crop.cube.to_array(), crop.joints_mm
+        changes.append(change)
+    return changes

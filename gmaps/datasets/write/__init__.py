@@ -1,0 +1,1 @@
+"""Trees of synthetic frames, written in the layouts of real data sets."""

@@ -1,0 +1,1 @@
+"""The packed codec and the reading of many rows at once: bytes and values, see docs/packed-codec.md."""

@@ -1,0 +1,283 @@
+"""Adding map kinds to a finished store, and removing them.
+
+Maps are functions of a crop and its joints, both of which a store has: no data set is needed. What is added is made
+as a build makes it, by the same workers and with the same ledger, in `<store>.adding` beside the store; it moves in
+whole, and becomes visible in one step. The store is then, to the byte, the one that a build of all its kinds would
+have made.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from gmaps.errors import FingerprintError, GmapsError, StoreError, UsageError, unknown_name
+from gmaps.maps import fingerprint
+from gmaps.pipeline.fingerprint import differences, digest
+from gmaps.pipeline.ledger import LEDGER, Ledger
+from gmaps.pipeline.lock import build_lock
+from gmaps.pipeline.plan import Plan, cores, map_array
+from gmaps.pipeline.probe import parse_memory
+from gmaps.pipeline.progress import format_bytes, format_seconds
+from gmaps.pipeline.run import make_missing
+from gmaps.pipeline.source import StoredCrops
+from gmaps.pipeline.verify import store_params
+from gmaps.pipeline.worker import Job
+from gmaps.store.edit import add_arrays, remove_arrays
+from gmaps.store.object_store import is_remote, local_path
+from gmaps.store.reader import Store, open_store
+from gmaps.store.schema import make_layout
+from gmaps.store.writer import remove_temporaries
+
+#: Ends the name of the directory in which an addition is made.
+ADDING = ".adding"
+
+
+@dataclass(frozen=True)
+class ChangeReport:
+    """What an addition or a removal did.
+
+    Parameters
+    ----------
+    path
+        The store.
+    added, removed
+        The kinds.
+    maps
+        All kinds of the store now.
+    frames
+        Rows of the store.
+    shards_total, shards_done_now
+        Shards of each added array, and those that this run made.
+    seconds
+        Of this run.
+    bytes
+        How much larger or smaller the store is.
+    """
+
+    path: str
+    added: tuple[str, ...]
+    removed: tuple[str, ...]
+    maps: tuple[str, ...]
+    frames: int
+    shards_total: int
+    shards_done_now: int
+    seconds: float
+    bytes: int
+
+    def summary(self) -> str:
+        """A few lines for people."""
+        if self.removed:
+            did = f"removed {', '.join(self.removed)}, {format_bytes(self.bytes)}"
+        else:
+            did = f"added {', '.join(self.added)} to {self.frames:,} frames, {format_bytes(self.bytes)} "
+            did += f"({self.shards_done_now} of {self.shards_total} shards in {format_seconds(self.seconds)})"
+        return f"{self.path}: {did}\nmaps: {', '.join(self.maps)}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return asdict(self)
+
+
+def add_maps(
+    path: str | os.PathLike[str],
+    maps: Sequence[str],
+    *,
+    workers: int | None = None,
+    scheduler: str | None = None,
+    memory: str | float | None = None,
+    progress: bool = True,
+) -> ChangeReport:
+    """Add map kinds to a finished store, with the store's own parameters.
+
+    The same call goes on where an earlier one was stopped. Readers see the store without the new kinds until all of
+    them are there.
+
+    Parameters
+    ----------
+    path
+        The store.
+    maps
+        The kinds.
+    workers, scheduler, memory, progress
+        As for `gmaps.build`.
+
+    Raises
+    ------
+    UnknownNameError
+        No such kind.
+    UsageError
+        A kind that the store has, or that cannot be kept as its other maps are.
+    FingerprintError
+        Another addition is unfinished, or this gmaps makes other values than the one that built the store.
+    StoreLockedError
+        The store is being built or changed.
+    DiskFullError
+        All finished shards are kept.
+    """
+    started = time.monotonic()
+    budget = parse_memory(memory)
+    if workers is not None and workers < 0:
+        raise UsageError(f"workers must be 0 (this process alone) or more, got {workers}")
+    root = _local(path)
+    open_store(root)  # a path that is none gets no lock beside it
+    with build_lock(root):
+        source = StoredCrops(root)
+        store = source.store
+        plan = _plan(source, maps, cores() if workers is None else workers)
+        ledger = _open(plan, store, maps)
+        remove_temporaries(plan.partial)
+        shards = range(plan.job.shards)
+        made = make_missing(plan, source, scheduler, budget, progress, ledger, shards)
+        records = [ledger.records[k] for k in shards]
+        rejected = [r for record in records for r in record.rejects]
+        if [r["row"] for r in rejected] != [r["row"] for r in store.rejects]:
+            new = next(r for r in rejected if r["row"] not in {known["row"] for known in store.rejects})
+            raise GmapsError(
+                f"{root}: row {new['row']} ({new['name']}) cannot have these maps: {new['reason']}. "
+                "Build a store of all kinds instead"
+            )
+        files = [f for record in records for f in record.files]
+        job = plan.job
+        add_arrays(root, plan.partial, job.layout, store.names, job.rows, job.shard_samples, plan.attributes, files)
+        shutil.rmtree(plan.partial)
+    return ChangeReport(
+        str(root), tuple(maps), (), open_store(root).maps, len(store), len(records), made,
+        time.monotonic() - started, sum(f.size for f in files),
+    )  # fmt: skip
+
+
+def remove_maps(path: str | os.PathLike[str], maps: Sequence[str]) -> ChangeReport:
+    """Remove map kinds from a finished store, or drop their unfinished addition.
+
+    Parameters
+    ----------
+    path
+        The store.
+    maps
+        The kinds.
+
+    Raises
+    ------
+    UnknownNameError
+        The store has no such kind.
+    UsageError
+        No kind would be left.
+    StoreLockedError
+        The store is being built or changed.
+    """
+    started = time.monotonic()
+    root = _local(path)
+    open_store(root)
+    with build_lock(root):
+        store = open_store(root)
+        staged = unfinished_addition(root)
+        for kind in maps:
+            left_behind = (root / "maps" / kind).is_dir()
+            if kind not in store.maps and kind not in staged and not left_behind:
+                raise unknown_name(f"map in {root}", kind, store.maps)
+        kinds = [k for k in store.maps if k not in maps]
+        if not kinds:
+            raise UsageError(f"{root}: a store has at least one kind of map; there would be none left")
+        if any(kind in staged for kind in maps):
+            shutil.rmtree(root.with_name(root.name + ADDING))
+        gone = [f"maps/{kind}{end}" for kind in maps for end in ("", "_scale")]
+        kept = [name for name in store.names if name not in gone]
+        attributes = _attributes(store, kinds)
+        freed = remove_arrays(root, gone, kept, len(store), _shard_samples(store), attributes)
+    return ChangeReport(str(root), (), tuple(maps), tuple(kinds), len(store), 0, 0, time.monotonic() - started, freed)
+
+
+def unfinished_addition(path: str | os.PathLike[str]) -> list[str]:
+    """Kinds whose addition to a store was stopped before its end."""
+    if is_remote(path):
+        return []
+    root = _local(path)
+    stage = root.with_name(root.name + ADDING)
+    adding = Ledger(stage).fingerprint if stage.exists() else None
+    return [] if adding is None else [k for k in adding["maps"]["maps"] if k not in open_store(root).maps]
+
+
+def _local(path: str | os.PathLike[str]) -> Path:
+    """The store's path, absolute.
+
+    Raises
+    ------
+    UsageError
+        For a store in an object store.
+    """
+    if is_remote(path):
+        raise UsageError(f"{path}: only a store on this machine's file systems can be changed")
+    return Path(os.path.abspath(local_path(path)))
+
+
+def _plan(source: StoredCrops, maps: Sequence[str], workers: int) -> Plan:
+    """A build of the new arrays alone, from the store's crops."""
+    store = source.store
+    crop, params = store_params(store)
+    present = [kind for kind in params.maps if kind not in maps]
+    params = replace(params, maps=tuple(maps))
+    changed = differences(store.attributes["fingerprint_of"]["versions"], fingerprint(), "versions")
+    if changed:
+        raise FingerprintError(
+            f"{store.path} was built by a gmaps that makes other values ({'; '.join(changed)}): build it again"
+        )
+    arrays = [map_array(kind, params, source.skeleton) for kind in params.maps]
+    dtype, how = store.attributes["maps"]["dtype"], store.attributes["maps"].get("layout", "plain")
+    whole = make_layout(len(source.skeleton), crop.size, arrays, dtype, how)
+    layout = [a for a in whole if a.name.startswith("maps/")]
+    attributes = _attributes(store, [*present, *params.maps])
+    root = Path(store.path)
+    stage = root.with_name(root.name + ADDING)
+    job = Job(str(stage), json.dumps(source.spec()), len(store), _shard_samples(store), tuple(layout), crop, params)
+    return Plan(root, job, None, attributes["fingerprint_of"], attributes, workers, {}, stage=ADDING)
+
+
+def _attributes(store: Store, kinds: Sequence[str]) -> dict[str, Any]:
+    """A store's attributes with other kinds."""
+    a = store.attributes
+    decides = a["fingerprint_of"] | {"maps": {**a["fingerprint_of"]["maps"], "maps": list(kinds)}}
+    changed = {"maps": {**a["maps"], "maps": list(kinds)}, "fingerprint": digest(decides), "fingerprint_of": decides}
+    return a | changed
+
+
+def _shard_samples(store: Store) -> int:
+    return int(store.attributes["fingerprint_of"]["shard_samples"])
+
+
+def _open(plan: Plan, store: Store, maps: Sequence[str]) -> Ledger:
+    """The ledger to go on with, or a new one; while the lock is held."""
+    stage, root = plan.partial, plan.out
+    ledger = Ledger(stage)
+    here = [kind for kind in maps if kind in store.maps]
+    if here:
+        if ledger.fingerprint == store.attributes["fingerprint_of"]:
+            shutil.rmtree(stage)  # stopped at its very last step
+        raise UsageError(f"{root} has {', '.join(here)} already")
+    if ledger.fingerprint not in (None, plan.fingerprint):
+        pending = [k for k in ledger.fingerprint["maps"]["maps"] if k not in store.maps]
+        raise FingerprintError(
+            f"{stage} is an unfinished addition of something else: finish it with `gmaps store add {root} "
+            f"{' '.join(pending)}`, or drop it with `gmaps store remove {root} {' '.join(pending)}`"
+        )
+    for a in plan.job.layout:
+        # Moved in already when the last run was stopped, but not shown yet: back to where it is looked at.
+        if (root / a.name).exists():
+            if ledger.fingerprint is None:
+                raise StoreError(
+                    f"{root / a.name} is what an interrupted removal left behind: finish it with "
+                    f"`gmaps store remove {root} {a.name.removeprefix('maps/')}`"
+                )
+            (stage / a.name).parent.mkdir(exist_ok=True)
+            (root / a.name).rename(stage / a.name)
+    if ledger.fingerprint is None:
+        stage.mkdir(exist_ok=True)
+        (stage / LEDGER).unlink(missing_ok=True)
+        ledger.start(plan.fingerprint)
+    return ledger
