@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from gmaps.errors import UsageError, unknown_name
-from gmaps.maps import get_map
+from gmaps.nets.losses import BETA, PoseLoss, map_loss, map_losses, map_mask, pose_loss
 
-PoseLoss = Literal["l1", "smooth_l1", "l2"]
+__all__ = [
+    "BETA", "LossParams", "Losses", "PoseLoss", "gradient_norms", "losses", "map_loss", "map_losses", "map_mask",
+    "mean_error_mm", "pose_loss",
+]  # fmt: skip
+
 _POSE = ("l1", "smooth_l1", "l2")
-#: Smooth L1 of the pose is a parabola below this, cube units: 6 mm in a cube of half side 120 mm.
-BETA = 0.05
-#: Kinds whose values mean something in the void as well, so that it is not masked.
-_EVERYWHERE = ("heatmap", "signed_edt", "limb", "occupancy", "density", "tsdf", "truncated_distance")
 
 
 @dataclass(frozen=True)
@@ -52,109 +51,6 @@ class Losses(NamedTuple):
     total: Tensor
     pose: Tensor
     maps: Tensor
-
-
-def pose_loss(predicted: Tensor, true: Tensor, kind: PoseLoss = "l1") -> Tensor:
-    """Mean over samples, joints and coordinates; (B, J, 3) cube units."""
-    if kind == "l1":
-        return functional.l1_loss(predicted, true)
-    if kind == "smooth_l1":
-        return functional.smooth_l1_loss(predicted, true, beta=BETA)
-    return 0.5 * functional.mse_loss(predicted, true)
-
-
-def map_mask(kind: str, target: Tensor, silhouette: Tensor | None = None) -> Tensor | None:
-    """Where a kind of map means something.
-
-    Parameters
-    ----------
-    kind
-        A kind, or any name.
-    target : (B, C, H, ...)
-        The true map.
-    silhouette : (B, 1, H, H) bool, optional
-        Of the crop.
-
-    Returns
-    -------
-    (B, 1 or C, H, ...) float32, or None
-        1 on the hand and 0 in the void, where a true distance or direction is 0 by definition and not by measure.
-        None for kinds that are defined everywhere.
-    """
-    if kind.startswith(_EVERYWHERE) or kind == "voxel_joint":
-        return None
-    if silhouette is not None and target.ndim == 4 and not kind.startswith("views_"):
-        return silhouette.to(target.dtype)
-    # Each view has a silhouette of its own: where any joint's value is not 0.
-    views = 3 if kind.startswith("views_") else 1
-    parts = target.unflatten(1, (views, -1))
-    mask = (parts != 0).any(dim=2, keepdim=True).to(target.dtype)
-    return mask.expand_as(parts).flatten(1, 2) if views > 1 else mask[:, 0]
-
-
-def map_loss(kind: str, predicted: Tensor, target: Tensor, silhouette: Tensor | None = None) -> Tensor:
-    """One stage's loss of one kind.
-
-    Smooth L1, 0.5 x^2 below 1 and |x| - 0.5 above, mean over channels and cells that are not masked. `voxel_joint` is
-    a choice among voxels: cross entropy of a softmax over them, mean over joints, nats.
-
-    Parameters
-    ----------
-    kind
-        A kind of map, or any name.
-    predicted : (B, C, h, ...)
-        What a stage gave.
-    target : (B, C, H, ...)
-        The true map; where H is not h, it is averaged over cells of h, hand cells only.
-    silhouette : (B, 1, H, H) bool, optional
-        See `map_mask`.
-    """
-    predicted, target = predicted.float(), target.float()
-    if kind == "voxel_joint":
-        if predicted.shape != target.shape:
-            raise UsageError(f"voxel_joint needs {tuple(predicted.shape[2:])} voxels, got {tuple(target.shape[2:])}")
-        return functional.cross_entropy(predicted.flatten(2).flatten(0, 1), target.flatten(2).argmax(2).flatten())
-    mask = map_mask(kind, target, silhouette)
-    if predicted.shape[2:] != target.shape[2:]:
-        target, mask = _resize(target, mask, predicted.shape[2:])
-    if mask is None:
-        return functional.smooth_l1_loss(predicted, target)
-    each = functional.smooth_l1_loss(predicted, target, reduction="none") * mask
-    return each.sum() / (mask.sum() * (target.shape[1] / mask.shape[1])).clamp(min=1)
-
-
-def _resize(target: Tensor, mask: Tensor | None, size: Sequence[int]) -> tuple[Tensor, Tensor | None]:
-    average: Any = functional.adaptive_avg_pool2d if target.ndim == 4 else functional.adaptive_avg_pool3d
-    shape = tuple(size)
-    if mask is None:
-        return average(target, shape), None
-    share = average(mask, shape)
-    return average(target * mask, shape) / share.clamp(min=1e-6), (share > 0).to(target.dtype)
-
-
-def map_losses(stages: Sequence[Mapping[str, Tensor]], batch: Mapping[str, Any]) -> Tensor:
-    """Sum over stages and kinds of `map_loss`; maps in mm are first divided by the cube's half side.
-
-    Parameters
-    ----------
-    stages
-        As `GuidanceSupervision` gives them.
-    batch
-        "maps", and where there are "silhouette" and "cube": a collated batch of a `GuidanceDataset`.
-    """
-    targets = {kind: _unitless(kind, batch) for kind in (stages[0] if stages else ())}
-    found = [map_loss(k, p, targets[k], batch.get("silhouette")) for stage in stages for k, p in stage.items()]
-    return torch.stack(found).sum() if found else torch.zeros(())
-
-
-def _unitless(kind: str, batch: Mapping[str, Any]) -> Tensor:
-    try:
-        target: Tensor = batch["maps"][kind]
-    except KeyError:
-        raise UsageError(f"the batch holds no map {kind!r}, only {', '.join(batch.get('maps', {}))}") from None
-    if get_map(kind).unit == "mm":
-        target = target / batch["cube"][:, 3].reshape(-1, *[1] * (target.ndim - 1))
-    return target
 
 
 def losses(prediction: Any, batch: Mapping[str, Any], params: LossParams) -> Losses:
