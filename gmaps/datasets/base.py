@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -88,6 +91,24 @@ class DatasetInfo:
     options: dict[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Window:
+    """What of a frame is needed: a hint, by which a reader may leave out what no crop of this cube looks at.
+
+    Parameters
+    ----------
+    half_side
+        Half the side of the cube, mm; None where nobody knows yet where the cube will be, and all that the camera
+        saw is needed.
+    center : (3,), optional
+        Of the cube, mm, camera axes; None where it is the middle of the box around the frame's own joints. Not finite
+        where it is invalid.
+    """
+
+    half_side: float | None = None
+    center: NDArray[np.floating] | None = None
+
+
 class DataSet(Protocol):
     """One reader. Made by `gmaps.load_dataset`; light to pickle: `spec()` says all that remakes it."""
 
@@ -101,8 +122,17 @@ class DataSet(Protocol):
         """All frames of the split, without reading a pixel."""
         ...
 
-    def read(self, i: int) -> Frame:
+    def read(self, i: int, window: Window | None = None) -> Frame:
         """Frame at position i of the index (0 <= i < len).
+
+        Parameters
+        ----------
+        i
+            The position.
+        window
+            What is needed, for readers that are faster then: they return the image's part that holds it, with a
+            camera to match (`Camera.cut`). None, or a reader that does not look: the whole image. A data set whose
+            `read` takes no window is asked without one.
 
         Raises
         ------
@@ -119,6 +149,28 @@ class DataSet(Protocol):
         """JSON values that decide what `read` returns, but for the root's place on disk: release, counts, seed,
         a digest of the labels. Part of a store's fingerprint."""
         ...
+
+
+def read_window(dataset: DataSet, i: int, window: Window) -> Frame:
+    """Frame i, or the part of it in the window where the data set's `read` takes one.
+
+    To make room for a whole image, and to look through it, would take longer than all maps.
+    """
+    read = dataset.read
+    if _takes_window(getattr(read, "__func__", read)):
+        return read(i, window=window)
+    return read(i)
+
+
+@lru_cache(maxsize=64)
+def _takes_window(read: Callable[..., Any]) -> bool:
+    try:
+        parameters = inspect.signature(read).parameters
+    except (TypeError, ValueError):  # of what no one has written in Python
+        return False
+    by_name = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    named = "window" in parameters and parameters["window"].kind in by_name
+    return named or any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values())
 
 
 def require_root(root: str | os.PathLike[str] | None, name: str) -> Path:

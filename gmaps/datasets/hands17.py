@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gmaps.camera import Camera
-from gmaps.datasets.base import Check, DatasetInfo, Index, Split
+from gmaps.datasets.base import Check, DatasetInfo, Index, Split, Window
 from gmaps.datasets.reader import Reader, check_joints, digest, frame_numbers, read_bytes, some_names
 from gmaps.errors import DatasetError, FrameError
 from gmaps.formats import png
@@ -194,7 +194,7 @@ class Hands17(Reader):
         sequence = np.array([sequences.index(p.sequence) for p in parts], np.int16)
         return Index(table.row, subject[table.part], sequence[table.part], subjects, sequences)
 
-    def read(self, i: int) -> Frame:
+    def read(self, i: int, window: Window | None = None) -> Frame:
         """Frame at position i; see `DataSet.read`. One without labels has joints of NaN and a box."""
         index, table, i = self._index, self._table, self.position(i)
         part = self._parts[table.part[i]]

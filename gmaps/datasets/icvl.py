@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gmaps.camera import Camera
-from gmaps.datasets.base import Check, DatasetInfo, Index, Split
+from gmaps.datasets.base import Check, DatasetInfo, Index, Split, Window
 from gmaps.datasets.reader import Reader, check_joints, digest, read_bytes, some_names
 from gmaps.errors import DatasetError, FrameError, unknown_name
 from gmaps.formats import png
@@ -218,7 +218,7 @@ class Icvl(Reader):
         sequence = np.array([at[f] for f in folders], np.int16)
         return Index(table.row + first[table.part], np.minimum(table.part, 1), sequence, ("train", "test"), sequences)
 
-    def read(self, i: int) -> Frame:
+    def read(self, i: int, window: Window | None = None) -> Frame:
         """Frame at position i; see `DataSet.read`."""
         index, table, i = self._index, self._table, self.position(i)
         name = table.paths[i]

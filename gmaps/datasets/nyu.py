@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gmaps.camera import Camera
-from gmaps.datasets.base import Check, DatasetInfo, Index, Split
+from gmaps.datasets.base import Check, DatasetInfo, Index, Split, Window
 from gmaps.datasets.reader import Reader, check_joints, cube_window, digest, frame_numbers, read_bytes, some_names
 from gmaps.errors import DatasetError, FrameError, UsageError
 from gmaps.formats import png
@@ -193,17 +193,12 @@ class Nyu(Reader):
             subject, subjects = half, ("train", "test")
         return Index(frame, subject.astype(np.int16), half, subjects, ("train", "test"))
 
-    def read(self, i: int) -> Frame:
+    def read(self, i: int, window: Window | None = None) -> Frame:
         """Frame at position i; see `DataSet.read`."""
         data, place = self._bytes(i)
-        return Frame(parse_depth(data, place[-1]), CAMERA, *place)
-
-    def read_cut(self, i: int, half_side: float | None, center: NDArray[np.floating] | None) -> Frame:
-        """As `read`, but only the pixels around the cube, with a camera to match; builds ask for it."""
-        data, place = self._bytes(i)
-        window = cube_window(CAMERA, place[0], half_side, center)
-        top, _, left, _ = window
-        depth = parse_depth(data, place[-1], window)
+        pixels = cube_window(CAMERA, place[0], window)
+        top, _, left, _ = pixels
+        depth = parse_depth(data, place[-1], pixels)
         height, width = depth.shape
         return Frame(depth, CAMERA.cut(left, top, width, height), *place)
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gmaps.camera import Camera
-from gmaps.datasets.base import DatasetInfo, Index, Split
+from gmaps.datasets.base import DatasetInfo, Index, Split, Window
 from gmaps.errors import DatasetError, FrameError, UsageError
 from gmaps.frame import Cube
 from gmaps.kernels import joints as joint_kernels
@@ -88,10 +88,8 @@ class Reader:
 _MARGIN = 2
 
 
-def cube_window(
-    camera: Camera, joints: NDArray[np.float32], half_side: float | None, center: NDArray[np.floating] | None
-) -> tuple[int, int, int, int]:
-    """The part of an image that a crop needs.
+def cube_window(camera: Camera, joints: NDArray[np.float32], window: Window | None) -> tuple[int, int, int, int]:
+    """The pixels of an image that a crop needs.
 
     Parameters
     ----------
@@ -99,10 +97,8 @@ def cube_window(
         Of the image.
     joints : (J, 3) float32
         mm, camera axes.
-    half_side
-        Half the side of the cube, mm; None where nobody knows yet where it will be.
-    center : (3,), optional
-        Of the cube, mm; the middle of the joints' box otherwise.
+    window
+        What is needed; None for all.
 
     Returns
     -------
@@ -110,12 +106,13 @@ def cube_window(
         Pixels, ends excluded. The whole image where the cube is not known, or beside it.
     """
     whole = 0, camera.height, 0, camera.width
-    if half_side is None:
+    if window is None or window.half_side is None:
         return whole
-    x, y, z = (float(v) for v in (joint_kernels.middle(joints) if center is None else center))
+    center = joint_kernels.middle(joints) if window.center is None else window.center
+    x, y, z = (float(v) for v in center)
     if not math.isfinite(x + y + z):
         return whole
-    cube = Cube((x, y, z), half_side)
+    cube = Cube((x, y, z), window.half_side)
     top, bottom, left, right = raster.window(
         camera.height, camera.width, camera.fx, camera.fy, camera.cx, camera.cy, *cube.center, cube.half_side
     )

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gmaps.camera import Camera
-from gmaps.datasets.base import Check, DatasetInfo, Index, Split
+from gmaps.datasets.base import Check, DatasetInfo, Index, Split, Window
 from gmaps.datasets.reader import Reader
 from gmaps.errors import UsageError
 from gmaps.frame import Frame
@@ -76,7 +76,7 @@ class Synthetic(Reader):
         sequence = self._family(frame).astype(np.int16)
         return Index(frame, subject, sequence, tuple(f"S{k}" for k in range(self.people)), FAMILIES)
 
-    def read(self, i: int) -> Frame:
+    def read(self, i: int, window: Window | None = None) -> Frame:
         """Frame at position i; see `DataSet.read`."""
         scene = self.scene(i)
         depth = render_mesh(scene.vertices(), CAMERA).depth

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from gmaps.camera import Camera
-from gmaps.datasets.base import DatasetInfo, Index
+from gmaps.datasets.base import DatasetInfo, Index, Window
 from gmaps.errors import FrameError, UsageError
 from gmaps.frame import Crop, Cube, Frame
 from gmaps.store.reader import open_store
@@ -60,7 +60,7 @@ class StoredCrops:
         cube = Cube.from_array(row["cube"][0])
         return Crop(row["depth"][0], cube, row["joints"][0], self.store.attributes["crop"]["projection"])
 
-    def read(self, i: int) -> Frame:
+    def read(self, i: int, window: Window | None = None) -> Frame:
         """There are no frames."""
         raise UsageError(f"{self.store.path} holds crops; its frames are in the data set that it was built from")
 

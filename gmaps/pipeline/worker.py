@@ -22,9 +22,9 @@ from numpy.typing import NDArray
 
 from gmaps.crop import CropParams, crop_dataset_frame
 from gmaps.datasets import load_dataset
-from gmaps.datasets.base import DataSet, Index
+from gmaps.datasets.base import DataSet, Index, Window, read_window
 from gmaps.errors import FrameError, GmapsError
-from gmaps.frame import Crop, Frame
+from gmaps.frame import Crop
 from gmaps.maps import MapParams, Maps, encode_params
 from gmaps.maps.onhand import encode_on_hand
 from gmaps.pipeline.ledger import ShardRecord
@@ -101,21 +101,8 @@ def make_sample(
 def _make_crop(dataset: DataSet, i: int, crop: CropParams, center: NDArray[np.floating] | None) -> Crop:
     if isinstance(dataset, StoredCrops):
         return dataset.crop(i)
-    return crop_dataset_frame(_read(dataset, i, crop, center), dataset.info.depth_range, crop, center)
-
-
-def _read(dataset: DataSet, i: int, crop: CropParams, center: NDArray[np.floating] | None) -> Frame:
-    """Frame i, or the part of it that the crop needs, where the data set's class has `read_cut` beside its `read`.
-
-    To make room for a whole image, and to look through it, would take longer than all maps. Whoever wraps a data set,
-    or overrides `read`, is asked by `read`.
-    """
-    own = next(vars(c) for c in type(dataset).__mro__ if "read" in vars(c))
-    if "read_cut" in own:
-        half_side = None if crop.center == "com" else crop.half_side
-        cut: Frame = dataset.read_cut(i, half_side, center)  # type: ignore[attr-defined]
-        return cut
-    return dataset.read(i)
+    window = Window(None if crop.center == "com" else crop.half_side, center)
+    return crop_dataset_frame(read_window(dataset, i, window), dataset.info.depth_range, crop, center)
 
 
 def job_row(

@@ -8,6 +8,7 @@ import pytest
 import gmaps
 from gmaps.center import find_center
 from gmaps.crop import crop_frame
+from gmaps.datasets.base import Window, read_window
 from gmaps.datasets.write.tree import write_tree
 from gmaps.errors import FrameError
 from gmaps.frame import Cube
@@ -37,7 +38,7 @@ def test_crops_of_the_part_are_those_of_the_whole(data, projection, half_side):
         for away in (0.0, 40.0, 120.0, 2000.0):
             # A centre beside the hand, at the image's edge, and beyond it; none is the middle of the joints.
             center = None if away == 0 else (middle + rng.normal(0, away, 3)).astype(np.float32)
-            part = data.read_cut(i, half_side, center)
+            part = data.read(i, Window(half_side, center))
             where = middle if center is None else center
             cube = Cube(tuple(float(v) for v in where), half_side)
             np.testing.assert_array_equal(cropped(part, cube, projection), cropped(whole, cube, projection))
@@ -48,14 +49,31 @@ def test_crops_of_the_part_are_those_of_the_whole(data, projection, half_side):
 
 
 def test_a_cube_that_nobody_knows_yet_needs_the_whole(data):
-    part, whole = data.read_cut(0, None, None), data.read(0)
+    part, whole = data.read(0, Window()), data.read(0)
     found = [find_center(f, "com", 120.0, data.info.depth_range) for f in (part, whole)]
     np.testing.assert_allclose(*found, atol=1e-3)
-    unknown = data.read_cut(0, 120.0, np.full(3, np.nan))
+    unknown = data.read(0, Window(120.0, np.full(3, np.nan)))
     np.testing.assert_array_equal(unknown.depth, part.depth)
 
 
 def test_a_window_is_smaller_than_its_image(data):
-    part = data.read_cut(0, 120.0, None)
+    part = data.read(0, Window(120.0))
     assert part.depth.shape == (part.camera.height, part.camera.width)
     assert part.depth.size < data.camera.width * data.camera.height / 3
+
+
+def test_a_read_that_takes_no_window_is_asked_without_one(data):
+    class Plain(type(data)):
+        def read(self, i):
+            return super().read(i)
+
+    class Passing(type(data)):
+        def read(self, i, **how):
+            return super().read(i, **how)
+
+    size = data.camera.height, data.camera.width
+    for kind, whole in ((Plain, True), (Passing, False)):
+        made = object.__new__(kind)
+        vars(made).update(vars(data))
+        assert (read_window(made, 0, Window(120.0)).depth.shape == size) is whole
+        np.testing.assert_array_equal(made.read(0).depth, data.read(0).depth)

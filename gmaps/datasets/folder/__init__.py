@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gmaps.datasets.base import DatasetInfo, Index, Split
+from gmaps.datasets.base import DatasetInfo, Index, Split, Window
 from gmaps.datasets.folder.check_tree import check_folder as check
 from gmaps.datasets.folder.description import FILE, read_description
 from gmaps.datasets.folder.frame_labels import parse_labels
@@ -115,7 +115,7 @@ class Folder(Reader):
     def _values(self, i: int) -> Values:
         return self._table.frames.values(int(self._rows[self.position(i)]))
 
-    def read(self, i: int) -> Frame:
+    def read(self, i: int, window: Window | None = None) -> Frame:
         """Frame at position i; see `DataSet.read`. Joints are NaN where the description has none."""
         row, values, said = int(self._rows[self.position(i)]), self._values(i), self.description
         name = said.depth.files.path(values)

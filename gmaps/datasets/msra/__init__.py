@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from gmaps.datasets.base import Check, DatasetInfo, Index, Split
+from gmaps.datasets.base import Check, DatasetInfo, Index, Split, Window
 from gmaps.datasets.msra.bin_files import CAMERA, HEADER, WHOLE, parse_box, parse_depth, parse_header, parse_joints
 from gmaps.datasets.reader import Reader, check_joints, digest, frame_numbers, read_bytes, some_names
 from gmaps.errors import DatasetError, FrameError, unknown_name
@@ -147,14 +147,11 @@ class Msra(Reader):
             )
         return Index(np.flatnonzero(keep), table.subject[keep], table.gesture[keep], SUBJECTS, GESTURES)
 
-    def read(self, i: int) -> Frame:
-        """Frame at position i; see `DataSet.read`."""
+    def read(self, i: int, window: Window | None = None) -> Frame:
+        """Frame at position i; see `DataSet.read`. With a window, the box that the file holds, whatever the cube."""
         data, place = self._bytes(i)
-        return Frame(parse_depth(data, place[-1]), CAMERA, *place)
-
-    def read_cut(self, i: int, half_side: float | None, center: NDArray[np.floating] | None) -> Frame:
-        """As `read`, but only the box that the file holds, with a camera to match; builds ask for it."""
-        data, place = self._bytes(i)
+        if window is None:
+            return Frame(parse_depth(data, place[-1]), CAMERA, *place)
         depth, left, top = parse_box(data, place[-1])
         height, width = depth.shape
         return Frame(depth, CAMERA.cut(left, top, width, height), *place)
