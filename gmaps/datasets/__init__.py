@@ -1,8 +1,8 @@
 """Data sets by name: one reader a file, all on the protocol of `gmaps.datasets.base`.
 
-A reader is a module with `INFO` (a `DatasetInfo`), `load(root, *, split, **options)` and `check(root)`. Other
-distributions add theirs through the entry-point group "gmaps.datasets", name -> module. Modules are imported
-when they are asked for.
+A reader is a module with `INFO` (a `DatasetInfo`), `load(root, *, split, **options)` and `check(root)`, and, where
+the field evaluates it, `PROTOCOL` (a `Protocol`). Other distributions add theirs through the entry-point group
+"gmaps.datasets", name -> module. Modules are imported when they are asked for.
 """
 
 from __future__ import annotations
@@ -14,11 +14,12 @@ from types import ModuleType
 from typing import Any
 
 from gmaps.datasets.base import Check, DataSet, DatasetInfo, Index, Split, require_root
+from gmaps.datasets.protocol import Protocol
 from gmaps.errors import DatasetError, UsageError, unknown_name
 
 __all__ = [
-    "Check", "DataSet", "DatasetInfo", "Index", "Split",
-    "check_dataset", "dataset_info", "list_datasets", "load_dataset",
+    "Check", "DataSet", "DatasetInfo", "Index", "Protocol", "Split",
+    "check_dataset", "dataset_info", "dataset_protocol", "list_datasets", "load_dataset",
 ]  # fmt: skip
 
 ENTRY_POINTS = "gmaps.datasets"
@@ -65,6 +66,23 @@ def dataset_info(name: str) -> DatasetInfo:
         With the nearest name.
     """
     return _module(name).INFO
+
+
+def dataset_protocol(name: str) -> Protocol | None:
+    """A data set's evaluation; None where it fixes none.
+
+    Raises
+    ------
+    UnknownNameError
+        No such data set; with the nearest name.
+    DatasetError
+        A data set of another distribution whose PROTOCOL is no `Protocol`.
+    """
+    module = _module(name)
+    found = getattr(module, "PROTOCOL", None)
+    if not (found is None or isinstance(found, Protocol)):
+        raise DatasetError(f"data set {name!r}: its PROTOCOL is no gmaps.datasets.Protocol, but {found!r}")
+    return found
 
 
 def load_dataset(

@@ -12,7 +12,7 @@ import re
 from pathlib import Path
 
 from gmaps.datasets.base import Check, DatasetInfo, Split
-from gmaps.datasets.hands17 import MOST_LINES, Hands17, Part, check_part
+from gmaps.datasets.hands17 import MOST_LINES, SKELETON, Hands17, Part, check_part
 from gmaps.datasets.reader import some_names
 from gmaps.errors import DatasetError, unknown_name
 
@@ -28,7 +28,7 @@ INFO = DatasetInfo(
     "ROOT/full_annotation/Subject_1/{76 150, ..., ego}_*.txt; subjects and views may be missing",
     citation="S. Yuan, Q. Ye, B. Stenger, S. Jain, T.-K. Kim. BigHand2.2M Benchmark: Hand Pose Dataset and State of "
     "the Art Analysis. CVPR 2017.",
-    skeleton="hands17",
+    skeleton=SKELETON.name,
     half_side=125.0,
     depth_range=(100.0, 1000.0),
     notes="Counts of frames are not published, so --check compares labels with frames alone. The field has no split "

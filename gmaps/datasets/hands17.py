@@ -17,13 +17,15 @@ from numpy.typing import NDArray
 
 from gmaps.camera import Camera
 from gmaps.datasets.base import Check, DatasetInfo, Index, Split, Window
+from gmaps.datasets.protocol import Protocol, palm_of
 from gmaps.datasets.reader import Reader, check_joints, digest, frame_numbers, read_bytes, some_names
 from gmaps.errors import DatasetError, FrameError
 from gmaps.formats import png
 from gmaps.formats.label_lines import Lines, parse_numbers, read_line, scan_file
 from gmaps.frame import Frame
-from gmaps.skeleton import get_skeleton
+from gmaps.skeleton import FINGERS, get_skeleton
 
+SKELETON = get_skeleton("hands17")
 CAMERA = Camera(475.065948, 475.065857, 315.944855, 245.287079, 640, 480)
 #: Lines of labels in each part.
 EXPECTED = {"train": 957_032, "test": 295_510}
@@ -44,11 +46,22 @@ INFO = DatasetInfo(
     "ROOT/frame/{BoundingBox.txt, images/image_D00000001.png, ...}; one of the two may be missing",
     citation="S. Yuan, Q. Ye, G. Garcia-Hernando, T.-K. Kim. The 2017 Hands in the Million Challenge on 3D Hand Pose "
     "Estimation. arXiv:1707.02237, 2017.",
-    skeleton="hands17",
+    skeleton=SKELETON.name,
     half_side=125.0,
     depth_range=(100.0, 1000.0),
     notes="The test frames have a box and no joints, so `all` means those that are labelled, as `train`. To build "
     "the test split, take --center com and maps of depth alone: --maps signed_edt.",
+)
+
+_PRINTED = ("Thumb", "Index", "Mid", "Ring", "Pinky")
+PROTOCOL = Protocol(
+    "hands17",
+    CAMERA,
+    ("Wrist", *(f"{f}.M" for f in _PRINTED), *(f"{f}.{k}" for f in _PRINTED for k in "PDT")),
+    printed=(SKELETON.joints.index("wrist"), *(j for finger in FINGERS for j in SKELETON.fingers[finger])),
+    parts=(("test", EXPECTED["test"]),),
+    coordinates="xyz",
+    palm=palm_of(SKELETON),
 )
 
 
@@ -138,7 +151,7 @@ class Hands17(Reader):
     """The reader; see `INFO` and the module's docstring."""
 
     info = INFO
-    skeleton = get_skeleton("hands17")
+    skeleton = SKELETON
     camera = CAMERA
 
     def __init__(self, root: Path, split: Split, options: dict[str, Any]) -> None:

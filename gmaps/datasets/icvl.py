@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 
 from gmaps.camera import Camera
 from gmaps.datasets.base import Check, DatasetInfo, Index, Split, Window
+from gmaps.datasets.msra.bin_files import CAMERA as MSRA_CAMERA
+from gmaps.datasets.protocol import Protocol
 from gmaps.datasets.reader import Reader, check_joints, digest, read_bytes, some_names
 from gmaps.errors import DatasetError, FrameError, unknown_name
 from gmaps.formats import png
@@ -24,10 +26,12 @@ from gmaps.formats.label_lines import Lines, parse_numbers, read_line, scan_file
 from gmaps.frame import Frame
 from gmaps.skeleton import get_skeleton
 
-#: "standard" is what nearly all code reads ICVL with; "evaluation" what the common evaluation takes. The mean error
-#: of V2V-PoseNet's results is 6.276 mm with the one, 6.284 with the other.
+SKELETON = get_skeleton("icvl16")
+#: "standard", MSRA's camera, is what nearly all code reads ICVL with: both were taken with the same sensor.
+#: "evaluation" is what the common evaluation takes. The mean error of
+#: V2V-PoseNet's results is 6.276 mm with the one, 6.284 with the other.
 CAMERAS = {
-    "standard": Camera(241.42, 241.42, 160.0, 120.0, 320, 240),
+    "standard": MSRA_CAMERA,
     "evaluation": Camera(240.99, 240.96, 160.0, 120.0, 320, 240),
 }
 #: Lines of labels in each part.
@@ -57,7 +61,7 @@ INFO = DatasetInfo(
     "ROOT/Testing/{test_seq_1.txt, test_seq_2.txt, Depth/test_seq_1/image_0000.png, ...}; parts may be missing",
     citation="D. Tang, H. J. Chang, A. Tejani, T.-K. Kim. Latent Regression Forest: Structured Estimation of 3D "
     "Articulated Hand Posture. CVPR 2014.",
-    skeleton="icvl16",
+    skeleton=SKELETON.name,
     half_side=125.0,
     depth_range=(100.0, 500.0),
     notes="Of 331,006 training frames, 22,068 are recorded and the others are those turned in the image plane. Two "
@@ -65,8 +69,17 @@ INFO = DatasetInfo(
     options={
         "rotations": "all (default), or none: training frames as recorded, without turned copies",
         "test_sequence": "both (default), or 1 or 2: that test sequence alone",
-        "camera": "standard (default): focal length 241.42; evaluation: 240.99 and 240.96",
+        "camera": "standard (default) or evaluation: focal lengths of "
+        + " and of ".join(f"{c.fx:g}, {c.fy:g}" for c in CAMERAS.values()),
     },
+)
+
+PROTOCOL = Protocol(
+    "icvl",
+    CAMERAS["evaluation"],
+    ("Palm", *(f"{f}.{k}" for f in ("Thumb", "Index", "Mid", "Ring", "Pinky") for k in "RMT")),
+    printed=tuple(range(len(SKELETON))),
+    parts=tuple((part, EXPECTED[part]) for part in PARTS[1:]),
 )
 
 
@@ -171,7 +184,7 @@ class Icvl(Reader):
     """The reader; see `INFO` and the module's docstring."""
 
     info = INFO
-    skeleton = get_skeleton("icvl16")
+    skeleton = SKELETON
 
     def __init__(self, root: Path, split: Split, rotations: str, test_sequence: str, camera: str) -> None:
         super().__init__(root, split, {"rotations": rotations, "test_sequence": test_sequence, "camera": camera})

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from gmaps.camera import Camera
 from gmaps.datasets.base import Check, DatasetInfo, Index, Split, Window
+from gmaps.datasets.protocol import Protocol
 from gmaps.datasets.reader import Reader, check_joints, cube_window, digest, frame_numbers, read_bytes, some_names
 from gmaps.errors import DatasetError, FrameError, UsageError
 from gmaps.formats import png
@@ -25,6 +26,7 @@ from gmaps.frame import Frame
 from gmaps.kernels.pixels import green_blue_mm
 from gmaps.skeleton import get_skeleton
 
+SKELETON = get_skeleton("nyu36")
 #: The focal lengths of the evaluation.
 CAMERA = Camera(588.03, 587.07, 320.0, 240.0, 640, 480)
 #: Depths from here on, mm, are no data.
@@ -33,11 +35,15 @@ BACKGROUND_MM = 2001
 EXPECTED = {"train": 72757, "test": 8252}
 #: Test frames from this row on (0-based) show the second person, whose hand is smaller.
 SECOND_PERSON = 2440
+#: The people of the test set; the first is also the one of the training set.
+TESTED = ("test_1", "test_2")
 _SIZE = (CAMERA.width, CAMERA.height)
 _FRAME_FILE = re.compile(r"depth_1_(\d{7})\.png")
 _LABELS = "joint_data.mat"
-#: Bytes of the largest variable of the full data set, three cameras in float64, and of its header.
-_LARGEST_VARIABLE = 3 * EXPECTED["train"] * 36 * 3 * 8 + 4096
+#: Cameras that a `joint_data.mat` has joints for.
+CAMERA_COUNT = 3
+#: Bytes of the largest variable of the full data set, all cameras in float64, and of its header.
+_LARGEST_VARIABLE = CAMERA_COUNT * EXPECTED["train"] * len(SKELETON) * 3 * 8 + 4096
 #: An incompressible PNG of this size is smaller than this.
 _LARGEST_PNG = 2**22
 #: How far apart (mm) joint_uvd and joint_xyz may put a joint.
@@ -51,13 +57,23 @@ INFO = DatasetInfo(
     tree="ROOT/{train,test}/{joint_data.mat, depth_1_0000001.png, ...}; one of the two may be missing",
     citation="J. Tompson, M. Stein, Y. LeCun, K. Perlin. Real-Time Continuous Pose Recovery of Human Hands Using "
     "Convolutional Networks. ACM Transactions on Graphics 33(5), 2014.",
-    skeleton="nyu36",
+    skeleton=SKELETON.name,
     half_side=150.0,
     depth_range=(500.0, 1300.0),
-    notes="Only the frontal camera, depth_1_*. The evaluation uses 14 of the 36 joints. Papers use a cube of 300 mm "
-    "(half side 150), and of 250 mm for the second test person, frames 2440 and on.",
+    notes=f"Only the frontal camera, depth_1_*. The evaluation uses {len(SKELETON.evaluation)} of the "
+    f"{len(SKELETON)} joints. Papers use a cube of 300 mm (half side 150), and of 250 mm for the second "
+    f"test person, frames {SECOND_PERSON} and on.",
     options={"joints": "36 (default), or 14: those of the evaluation, in its order"},
 )
+
+PROTOCOL = Protocol(
+    "nyu", CAMERA,
+    ("Pinky.T", "Pinky.R", "Ring.T", "Ring.R", "Mid.T", "Mid.R", "Index.T", "Index.R", "Thumb.T", "Thumb.R2",
+     "Thumb.R1", "Wrist2", "Wrist1", "Palm"),
+    printed=tuple(reversed(range(len(SKELETON.evaluation)))),  # the field prints from the palm to the little finger
+    parts=tuple(zip(TESTED, (SECOND_PERSON, EXPECTED["test"] - SECOND_PERSON), strict=True)),
+    evaluated=SKELETON.evaluation,
+)  # fmt: skip
 
 
 def parse_depth(
@@ -180,7 +196,7 @@ class Nyu(Reader):
             raise DatasetError(f"{self.path}: not one depth_1_*.png; the tree must be {INFO.tree}")
         half_, number, joints = (np.concatenate(column) for column in zip(*parts, strict=True))
         if self.options["joints"] == "14":
-            joints = joints[:, get_skeleton("nyu36").evaluation]
+            joints = joints[:, SKELETON.evaluation]
         return _Table(half_.astype(np.int16), number, joints, test_rows)
 
     def _make_index(self) -> Index:
@@ -188,7 +204,7 @@ class Nyu(Reader):
         frame = number - 1 + np.where(half == 1, EXPECTED["train"], 0)
         if test_rows == EXPECTED["test"]:
             subject = np.where(half == 0, 0, np.where(number - 1 < SECOND_PERSON, 1, 2))
-            subjects: tuple[str, ...] = ("train", "test_1", "test_2")
+            subjects: tuple[str, ...] = ("train", *TESTED)
         else:  # a part of the test set, whose rows do not tell the two people apart
             subject, subjects = half, ("train", "test")
         return Index(frame, subject.astype(np.int16), half, subjects, ("train", "test"))

@@ -6,13 +6,14 @@ asked for, and every tenth of them is in the test split, so that no hand of the 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gmaps.camera import Camera
 from gmaps.datasets.base import Check, DatasetInfo, Index, Split, Window
+from gmaps.datasets.msra import PROTOCOL as MSRA
 from gmaps.datasets.reader import Reader
 from gmaps.errors import UsageError
 from gmaps.frame import Frame
@@ -23,7 +24,9 @@ from gmaps.synth.scene import Scene, Stage, make_scene
 from gmaps.synth.sensor import SENSORS, get_sensor
 from gmaps.synth.skin import hand_mesh
 
-CAMERA = Camera(241.42, 241.42, 160.0, 120.0, 320, 240)
+SKELETON = get_skeleton("msra21")
+#: MSRA's.
+CAMERA = MSRA.camera
 #: People who take turns unless more are asked for; one in ten is tested on.
 PEOPLE = 10
 #: Goes into fingerprints; raise it whenever `read` starts to return other values.
@@ -38,7 +41,7 @@ INFO = DatasetInfo(
     terms="None: no person and no camera was involved.",
     tree="no files",
     citation="none needed",
-    skeleton="msra21",
+    skeleton=SKELETON.name,
     half_side=120.0,
     depth_range=(100.0, 700.0),
     notes=f"A hand of skin and bones, one closed mesh, in {len(FAMILIES)} families of poses, 250 to 550 mm from a "
@@ -54,12 +57,15 @@ INFO = DatasetInfo(
     },
 )
 
+#: MSRA's, with any number of frames.
+PROTOCOL = replace(MSRA, name="synthetic", parts=(), other_release=None)
+
 
 class Synthetic(Reader):
     """The reader; see `INFO` and the module's docstring."""
 
     info = INFO
-    skeleton = get_skeleton("msra21")
+    skeleton = SKELETON
     camera = CAMERA
 
     def __init__(self, split: Split, frames: int, seed: int, sensor: str, people: int = PEOPLE) -> None:

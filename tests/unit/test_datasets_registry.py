@@ -9,10 +9,15 @@ import sys
 import types
 from importlib.metadata import EntryPoint
 
+import numpy as np
 import pytest
+from click.testing import CliRunner
+from gmaps.cli import main
 
 import gmaps.datasets as datasets
-from gmaps.datasets import check_dataset, dataset_info, list_datasets, load_dataset
+from gmaps import evaluation
+from gmaps.camera import Camera
+from gmaps.datasets import Protocol, check_dataset, dataset_info, list_datasets, load_dataset
 from gmaps.errors import DatasetError, UnknownNameError, UsageError
 from gmaps.skeleton import get_skeleton
 
@@ -119,6 +124,35 @@ def test_another_distribution_adds_a_data_set(monkeypatch):
     assert len(load_dataset("theirs", frames=4)) == 4
     assert dataset_info("theirs").title
     assert check_dataset("theirs")[0].ok
+
+
+def test_another_distribution_brings_its_own_evaluation(monkeypatch, tmp_path):
+    module = their_module()
+    module.PROTOCOL = Protocol(
+        "theirs", Camera(300, 310, 100, 90, 200, 180), ("Root", "Tip"), (1, 0), (("a", 2), ("b", 3)), "xyz"
+    )
+    add_plugin(monkeypatch, "theirs", module)
+    assert "theirs" in evaluation.PROTOCOLS
+    true = np.arange(30.0).reshape(5, 2, 3) + 400
+    evaluation.write_table(tmp_path / "gt.txt", true)
+    evaluation.write_table(tmp_path / "p.txt", true + np.repeat([3, 8], [2, 3])[:, None, None] * [0, 0.6, 0.8])
+    args = ["evaluate", "--dataset", "theirs", str(tmp_path / "p.txt"), "--groundtruth", str(tmp_path / "gt.txt")]
+    result = CliRunner().invoke(main, [*args, "--json"])
+    assert result.exit_code == 0, result.output
+    found = json.loads(result.stdout)
+    assert found["parts_mm"] == pytest.approx({"a": 3, "b": 8}, abs=1e-3)
+    assert list(found["joint_errors_mm"]) == ["Tip", "Root"]
+    module.PROTOCOL = "by hand"
+    with pytest.raises(DatasetError, match=r"'theirs': its PROTOCOL is no gmaps\.datasets\.Protocol"):
+        evaluation.get_protocol("theirs")
+    assert "nyu" in evaluation.PROTOCOLS
+
+
+def test_without_protocol_another_distributions_data_set_has_no_evaluation(monkeypatch):
+    add_plugin(monkeypatch, "theirs", their_module())
+    with pytest.raises(UnknownNameError, match="no evaluation called 'theirs'"):
+        evaluation.get_protocol("theirs")
+    assert set(evaluation.PROTOCOLS) == {"hands17", "icvl", "msra", "nyu", "synthetic"}
 
 
 def test_another_distribution_does_not_replace_ours(monkeypatch):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -81,12 +83,27 @@ def test_nyu_joints_are_the_evaluations_of_all_36(real_data):
     assert np.abs(protocol.select(labels) - truth).max() < 0.051  # the labels here are rounded to 0.01 px and 0.1 mm
 
 
-def test_cameras_are_the_readers():
-    from gmaps.datasets import nyu
-    from gmaps.datasets.msra import bin_files
+@pytest.mark.parametrize("name", ["nyu", "icvl", "msra", "hands17", "synthetic"])
+def test_an_evaluation_stands_in_its_data_sets_module(name):
+    module = importlib.import_module(f"gmaps.datasets.{name}")
+    p = ev.get_protocol(name)
+    assert p is module.PROTOCOL
+    assert p.name == module.INFO.name
+    assert p.camera is (module.CAMERAS["evaluation"] if name == "icvl" else module.CAMERA)
+    assert len(p.joints) == len(module.SKELETON.evaluation or module.SKELETON)
+    assert module.SKELETON.name == module.INFO.skeleton
 
-    assert ev.get_protocol("nyu").camera == nyu.CAMERA
-    assert ev.get_protocol("msra").camera == bin_files.CAMERA
+
+def test_facts_stand_once():
+    """The numbers that a data set's own module has stand in no other file of the package."""
+    package = Path(gmaps.__file__).parent
+    text = {str(p.relative_to(package)): p.read_text() for p in package.rglob("*.py")}
+    for fact, place in (
+        ("2440", "datasets/nyu.py"), ("588.03", "datasets/nyu.py"), ("2001", "datasets/nyu.py"),
+        ("241.42", "datasets/msra/bin_files.py"), ("240.99", "datasets/icvl.py"),
+        ("475.065", "datasets/hands17.py"), ("0, 3, 6, 9, 12, 15,", "skeleton.py"),
+    ):  # fmt: skip
+        assert {name for name, lines in text.items() if fact in lines} == {place}, fact
 
 
 # The measures, against definitions written out.

@@ -18,17 +18,19 @@ from numpy.typing import NDArray
 
 from gmaps.datasets.base import Check, DatasetInfo, Index, Split, Window
 from gmaps.datasets.msra.bin_files import CAMERA, HEADER, WHOLE, parse_box, parse_depth, parse_header, parse_joints
+from gmaps.datasets.protocol import Protocol, palm_of
 from gmaps.datasets.reader import Reader, check_joints, digest, frame_numbers, read_bytes, some_names
 from gmaps.errors import DatasetError, FrameError, unknown_name
 from gmaps.frame import Frame
 from gmaps.skeleton import get_skeleton
 
+SKELETON = get_skeleton("msra21")
 SUBJECTS = tuple(f"P{k}" for k in range(9))
 GESTURES = ("1", "2", "3", "4", "5", "6", "7", "8", "9", "I", "IP", "L", "MP", "RP", "T", "TIP", "Y")
 _FRAME_FILE = re.compile(r"(\d{6})_depth\.bin")
 _LABELS = "joint.txt"
 
-#: Frames of each folder of the release of 76,375, where they are not 500.
+#: Frames of each folder of the common release, where they are not 500.
 _NOT_500 = {
     "P0": {"T": 499},
     "P1": {"4": 499, "6": 498, "9": 499, "L": 498, "Y": 498},
@@ -39,7 +41,7 @@ _NOT_500 = {
     "P7": {"1": 498},
     "P8": {"2": 497, "3": 498, "4": 499, "5": 499, "Y": 499},
 }
-#: Frames of each subject in the other release, where they are not as many as in this one: of 76,391 in all.
+#: Frames of each subject in the other release, where they are not as many as in this one.
 _OTHER_RELEASE = {"P1": 8499, "P2": 8406, "P3": 8498, "P6": 8498, "P8": 8496}
 #: Frames whose labels are known to be wrong (DeepPrior++ leaves them out).
 _FAULTY = {
@@ -49,6 +51,16 @@ _FAULTY = {
     ("P8", "4"): frozenset([168]),
 }
 
+
+def expected_frames(subject: str, gesture: str) -> int:
+    """Frames that a folder of the common release holds."""
+    return _NOT_500.get(subject, {}).get(gesture, 500)
+
+
+#: Frames of each subject in the common release.
+EXPECTED = {s: sum(expected_frames(s, g) for g in GESTURES) for s in SUBJECTS}
+TOTAL, OTHER_TOTAL = (sum(e.values()) for e in (EXPECTED, EXPECTED | _OTHER_RELEASE))
+
 INFO = DatasetInfo(
     name="msra",
     title="MSRA15 hand gestures (cvpr15_MSRAHandGestureDB)",
@@ -57,19 +69,24 @@ INFO = DatasetInfo(
     tree="ROOT/P0 ... P8/1 2 3 4 5 6 7 8 9 I IP L MP RP T TIP Y/{000000_depth.bin, ..., joint.txt}; "
     "subjects may be missing",
     citation="X. Sun, Y. Wei, S. Liang, X. Tang, J. Sun. Cascaded Hand Pose Regression. CVPR 2015.",
-    skeleton="msra21",
+    skeleton=SKELETON.name,
     half_side=120.0,
     depth_range=(100.0, 700.0),
     notes="Protocol: leave one subject out, nine times; errors are pooled over all. Two releases are about, of "
-    "76,375 and 76,391 frames: files of centres or results of one do not fit the other. 22 frames with known "
-    "wrong labels are rejected.",
+    f"{TOTAL:,} and {OTHER_TOTAL:,} frames: files of centres or results of one do not fit the other. "
+    f"{sum(map(len, _FAULTY.values()))} frames with known wrong labels are rejected.",
     options={"test_subject": "the subject of the test split, P0 to P8 (default P0); all others train"},
 )
 
-
-def expected_frames(subject: str, gesture: str) -> int:
-    """Frames that a folder of the release of 76,375 holds."""
-    return _NOT_500.get(subject, {}).get(gesture, 500)
+PROTOCOL = Protocol(
+    "msra",
+    CAMERA,
+    ("Wrist", *(f"{f}.{k}" for f in ("Index", "Mid", "Ring", "Pinky", "Thumb") for k in "MPDT")),
+    printed=tuple(range(len(SKELETON))),
+    parts=tuple(EXPECTED.items()),
+    palm=palm_of(SKELETON),
+    other_release=(OTHER_TOTAL, "the release that V2V's centre files are of"),
+)
 
 
 class _Table(NamedTuple):
@@ -111,7 +128,7 @@ class Msra(Reader):
     """The reader; see `INFO` and the module's docstring."""
 
     info = INFO
-    skeleton = get_skeleton("msra21")
+    skeleton = SKELETON
     camera = CAMERA
 
     def __init__(self, root: Path, split: Split, test_subject: str) -> None:
@@ -202,21 +219,19 @@ def check(root: Path) -> list[Check]:
     counts = dict.fromkeys(SUBJECTS, 0)
     for s, subject in enumerate(SUBJECTS):
         if s not in present:
-            expected = sum(expected_frames(subject, g) for g in GESTURES)
-            checks.append(Check(subject, 0, expected, "not here; the other subjects can be built"))
+            checks.append(Check(subject, 0, EXPECTED[subject], "not here; the other subjects can be built"))
             continue
         for gesture in GESTURES:
             checks.append(_check_folder(root, subject, gesture))
             counts[subject] += int(checks[-1].found)
     found = sum(counts.values())
-    total = sum(expected_frames(s, g) for s in SUBJECTS for g in GESTURES)
-    problem = "" if found == total else "incomplete, or another release: results on it compare with no paper's"
+    problem = "" if found == TOTAL else "incomplete, or another release: results on it compare with no paper's"
     if all(counts[s] == n for s, n in _OTHER_RELEASE.items()):
         problem = (
-            f"the release of {found:,} frames: centre files and results of the release of {total:,} do not fit it, "
+            f"the release of {found:,} frames: centre files and results of the release of {TOTAL:,} do not fit it, "
             "row for row, nor does a comparison with most papers"
         )
-    return [*checks, Check("frames", found, total, problem)]
+    return [*checks, Check("frames", found, TOTAL, problem)]
 
 
 def _check_folder(root: Path, subject: str, gesture: str) -> Check:
@@ -247,5 +262,7 @@ def _check_folder(root: Path, subject: str, gesture: str) -> Check:
     if bad:
         problems.append(f"{len(bad)} frames cannot be read, first: {bad[0]}")
     if len(numbers) != expected:
-        problems.append(f"{len(numbers)} frames, the release of 76,375 has {expected}: incomplete or another release")
+        problems.append(
+            f"{len(numbers)} frames, the release of {TOTAL:,} has {expected}: incomplete or another release"
+        )
     return Check(folder, len(numbers), expected, "; ".join(problems))

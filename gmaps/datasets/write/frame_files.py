@@ -9,12 +9,11 @@ import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from gmaps.datasets import nyu
 from gmaps.datasets.msra.bin_files import CAMERA as MSRA_CAMERA
 from gmaps.datasets.msra.bin_files import HEADER as MSRA_HEADER
 from gmaps.errors import UsageError
 
-_NYU_CAMERA_COUNT = 3
-_NYU_BACKGROUND = 2001
 # MATLAB files begin with a line that says when they were made; the same hands shall give the same bytes.
 _MAT_TEXT = b"MATLAB 5.0 MAT-file, written by gmaps".ljust(116)
 
@@ -66,7 +65,7 @@ def write_joint_txt(path: str | os.PathLike[str], joints: ArrayLike) -> None:
 
 
 def write_nyu_png(path: str | os.PathLike[str], depth: NDArray[np.float32]) -> None:
-    """Write an NYU `depth_1_*.png`: G * 256 + B mm, 2001 where there is no data.
+    """Write an NYU `depth_1_*.png`: G * 256 + B mm, the data set's background where there is no data.
 
     Parameters
     ----------
@@ -75,9 +74,9 @@ def write_nyu_png(path: str | os.PathLike[str], depth: NDArray[np.float32]) -> N
     depth : (H, W) float32
         mm, 0 = no data; rounded to whole mm.
     """
-    whole = np.where(depth > 0, np.rint(depth), np.float32(_NYU_BACKGROUND))
-    if whole.max() > _NYU_BACKGROUND:
-        raise UsageError(f"{path}: NYU depths end at {_NYU_BACKGROUND} mm, got {whole.max():g}")
+    whole = np.where(depth > 0, np.rint(depth), np.float32(nyu.BACKGROUND_MM))
+    if whole.max() > nyu.BACKGROUND_MM:
+        raise UsageError(f"{path}: NYU depths end at {nyu.BACKGROUND_MM} mm, got {whole.max():g}")
     blue_green_red = np.zeros((*depth.shape, 3), np.uint8)
     blue_green_red[..., :2] = whole.astype("<u2").view(np.uint8).reshape(*depth.shape, 2)
     ok, data = cv2.imencode(".png", blue_green_red)
@@ -98,14 +97,11 @@ def write_joint_data(path: str | os.PathLike[str], joints: ArrayLike) -> None:
     """
     from scipy.io import savemat
 
-    from gmaps.datasets.nyu import CAMERA
-    from gmaps.skeleton import get_skeleton
-
     own = np.asarray(joints, np.float64)
-    xyz, uvd = np.zeros((2, _NYU_CAMERA_COUNT, *own.shape))
+    xyz, uvd = np.zeros((2, nyu.CAMERA_COUNT, *own.shape))
     xyz[0] = own * [1.0, -1.0, 1.0]
-    uvd[0] = CAMERA.project(own)
-    names = np.array(get_skeleton("nyu36").joints, object)
+    uvd[0] = nyu.CAMERA.project(own)
+    names = np.array(nyu.SKELETON.joints, object)
     savemat(path, {"joint_names": names, "joint_uvd": uvd, "joint_xyz": xyz})
     with open(path, "r+b") as f:
         f.write(_MAT_TEXT)

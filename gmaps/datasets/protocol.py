@@ -1,0 +1,102 @@
+"""What a data set's evaluation fixes: camera, joints and their printed names, test frames and their parts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from gmaps.camera import Camera
+from gmaps.errors import UsageError, unknown_name
+from gmaps.skeleton import Skeleton
+
+Coordinates = Literal["uvd", "xyz"]
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """One data set's evaluation: the `PROTOCOL` of its module.
+
+    Parameters
+    ----------
+    name
+        As `--dataset` says it.
+    camera
+        With which u v d become x y z. The evaluation's own, which for ICVL is not the one that most code uses.
+    joints
+        J names as papers print them, in the order of a file's columns.
+    printed
+        Joints in the order in which the field prints them.
+    parts
+        Names and numbers of frames of the parts of the whole test set, in its order: subjects, sequences.
+    coordinates
+        What a file holds unless said otherwise.
+    palm
+        Wrist and roots of index, middle and little finger, where viewpoint curves are drawn.
+    other_release
+        A number of frames that tells another release, and what that is.
+    evaluated
+        Joints of the data set's full skeleton that are evaluated, in the order of `joints`, where it has more.
+    """
+
+    name: str
+    camera: Camera
+    joints: tuple[str, ...]
+    printed: tuple[int, ...]
+    parts: tuple[tuple[str, int], ...] = ()
+    coordinates: Coordinates = "uvd"
+    palm: tuple[int, int, int, int] | None = None
+    other_release: tuple[int, str] | None = None
+    evaluated: tuple[int, ...] = ()
+
+    @property
+    def frames(self) -> int:
+        """Frames of the whole test set; 0 where that is not fixed."""
+        return sum(count for _, count in self.parts)
+
+    def to_xyz(self, values: ArrayLike, coordinates: str | None = None) -> NDArray[np.float64]:
+        """A file's values as mm: (N, J, 3), x right, y down, z forward.
+
+        Raises
+        ------
+        UnknownNameError
+            Coordinates that are neither "uvd" nor "xyz".
+        """
+        coordinates = coordinates or self.coordinates
+        if coordinates == "uvd":
+            return self.camera.unproject(values)
+        if coordinates == "xyz":
+            return np.asarray(values, np.float64)
+        raise unknown_name("kind of coordinates", coordinates, ("uvd", "xyz"))
+
+    def to_file(self, xyz: ArrayLike) -> NDArray[np.float64]:
+        """mm, camera axes, as a file of this data set holds them: the inverse of `to_xyz`."""
+        p = np.asarray(xyz, np.float64)
+        if self.coordinates == "xyz":
+            return p
+        if not (p[..., 2] > 0).all():
+            raise UsageError("joints to be written as u v d must lie before the camera (z > 0)")
+        return self.camera.project(p)
+
+    def select(self, joints: NDArray[np.float64]) -> NDArray[np.float64]:
+        """(N, J, 3) the evaluated joints, of those or of the full skeleton's."""
+        if joints.shape[1] == len(self.joints):
+            return joints
+        if self.evaluated and joints.shape[1] > max(self.evaluated):
+            return joints[:, self.evaluated]
+        raise UsageError(f"{self.name} is evaluated on {len(self.joints)} joints, got {joints.shape[1]}")
+
+    def groups(self, frames: int) -> dict[str, NDArray[np.bool_]]:
+        """Part -> (N,) bool; empty unless `frames` is the whole test set."""
+        if len(self.parts) < 2 or frames != self.frames:
+            return {}
+        number = np.repeat(np.arange(len(self.parts)), [count for _, count in self.parts])
+        return {name: number == k for k, (name, _) in enumerate(self.parts)}
+
+
+def palm_of(skeleton: Skeleton) -> tuple[int, int, int, int]:
+    """Where a skeleton has its wrist and the roots of index, middle and little finger: `Protocol.palm`."""
+    at = skeleton.joints.index
+    return at("wrist"), at("index_mcp"), at("middle_mcp"), at("little_mcp")
