@@ -100,10 +100,9 @@ def parse_depth(
     FrameError
         Not an 8-bit RGB PNG of 640 x 480, torn, or with red in the part.
     """
-    image = png.decode(data, name, "rgb8", _SIZE)
-    top, bottom, left, right = window
-    depth = np.empty((bottom - top, right - left), np.float32)
-    if green_blue_mm(image, top, left, BACKGROUND_MM, depth):
+    image = png.decode(data, name, "rgb8", _SIZE, window)
+    depth = np.empty(image.shape[:2], np.float32)
+    if green_blue_mm(image, BACKGROUND_MM, depth):
         raise FrameError(f"{name}: has red in it, so it is a picture and no depth (G * 256 + B); take depth_1_*.png")
     return depth
 

@@ -8,32 +8,29 @@ from gmaps.kernels._jit import jit
 
 
 @jit
-def green_blue_mm(image, top, left, background, out):
-    """Depth that is kept as 256 G + B of a colour image, or of a part of it, in one pass.
+def green_blue_mm(image, background, out):
+    """Depth that is kept as 256 G + B of a colour image, in one pass.
 
     Parameters
     ----------
     image : (H, W, 3) uint8
-        Blue, green, red.
-    top, left : int
-        Where the part begins.
+        Red, green, blue.
     background : int
         Depths from here on, mm, are no data.
-    out : (h, w) float32
-        As large as the part, which lies within the image. Filled with mm, 0 where there is no data.
+    out : (H, W) float32
+        Filled with mm, 0 where there is no data.
 
     Returns
     -------
     int
-        0 if red is 0 everywhere in it.
+        0 if red is 0 everywhere.
     """
     red = np.uint8(0)
     limit = np.uint16(background)
     for r in range(out.shape[0]):
-        line = image[top + r, left : left + out.shape[1]]
         for c in range(out.shape[1]):
-            red |= line[c, 2]
-            mm = np.uint16(line[c, 0] | (np.uint16(line[c, 1]) << np.uint16(8)))
+            red |= image[r, c, 0]
+            mm = np.uint16(image[r, c, 2] | (np.uint16(image[r, c, 1]) << np.uint16(8)))
             out[r, c] = np.float32(mm) if mm < limit else np.float32(0)
     return int(red)
 

@@ -164,8 +164,8 @@ def _check_array(
 
 
 def _weighted(image: NDArray[np.uint8], name: str, rgb: tuple[float, ...]) -> NDArray[np.float32]:
-    """Depth out of red, green and blue; OpenCV has blue first."""
-    blue, green, red = cv2.split(image)
+    """Depth out of red, green and blue."""
+    red, green, blue = cv2.split(image)
     for channel, weight, colour in zip((red, green, blue), rgb, ("red", "green", "blue"), strict=True):
         if not weight and cv2.countNonZero(channel):
             raise FrameError(f"{name}: has {colour} in it, so it is a picture and no depth; take the depth file")
