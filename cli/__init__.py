@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
+import logging
+import sys
 from typing import Any
 
 import click
@@ -24,6 +27,36 @@ _COMMANDS = {
     "predict": "Predict joints with a trained network, of a store or of one depth image.",
     "doctor": "Versions, cores, memory, caches.",
 }
+
+
+#: What a person can do about an error of the operating system.
+_CURES = {
+    errno.ENOSPC: "make room, then run the same command again",
+    errno.EDQUOT: "the quota is used up: make room, then run the same command again",
+    errno.EMFILE: "too many files are open: raise `ulimit -n`, then run the same command again",
+    errno.ENFILE: "the machine has too many files open: run the same command again later",
+    errno.EROFS: "choose a place that can be written",
+    errno.EACCES: "see to its permissions, or choose another place",
+    errno.EPERM: "see to its permissions, or choose another place",
+    errno.EIO: "the disk or the network file system fails: see to it, then run the same command again",
+}
+
+
+def _of_the_system(error: OSError) -> str:
+    """An error of the operating system in a line: the file, what happened, the cure."""
+    name = error.filename if isinstance(error.filename, str) else "a file or the output"
+    cure = _CURES.get(error.errno or 0)
+    return f"{name}: {error.strerror or error}" + (f"; {cure}" if cure else "")
+
+
+def _log_to_stderr() -> None:
+    """What gmaps logs is for the person at the terminal."""
+    log = logging.getLogger("gmaps")
+    if not log.handlers:
+        handler = logging.StreamHandler(sys.stderr)
+        handler.setFormatter(logging.Formatter("gmaps: %(message)s"))
+        log.addHandler(handler)
+        log.setLevel(logging.INFO)
 
 
 class _LazyGroup(click.Group):
@@ -51,11 +84,17 @@ class _LazyGroup(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         from gmaps.errors import GmapsError
 
+        _log_to_stderr()
         try:
             return super().invoke(ctx)
         except GmapsError as error:
             click.echo(f"gmaps: {error}", err=True)
             ctx.exit(error.exit_code)
+        except OSError as error:
+            if error.errno == errno.EPIPE:
+                raise  # whoever read our output has seen enough: click leaves quietly
+            click.echo(f"gmaps: {_of_the_system(error)}", err=True)
+            ctx.exit(1)
         except KeyboardInterrupt as stop:
             # An exception without arguments is true, and its text empty: Ctrl-C before a build has begun.
             click.echo(f"\ngmaps: {str(stop) or 'stopped: run the same command again to go on'}", err=True)

@@ -19,6 +19,7 @@ from ._common import dataset_options, json_option, print_json, print_table
 )
 @click.option("--save", metavar="P.png", help="For --overlay: the picture; by default NAME-N.png here.")
 @click.option("-O", "--option", "pairs", multiple=True, metavar="KEY=VALUE", help="An option of the data set.")
+@click.option("--verbose", is_flag=True, help="For --check: a line for everything that was looked at.")
 @json_option
 def datasets(
     name: str | None,
@@ -28,11 +29,13 @@ def datasets(
     split: str | None,
     save: str | None,
     pairs: tuple[str, ...],
+    verbose: bool,
     as_json: bool,
 ) -> None:
     """What data sets are known; with NAME, where to get it, its terms and the tree it must have.
 
-    `--check ROOT` looks at names, sizes and headers, not at every pixel, and leaves with 1 when something is wrong.
+    `--check ROOT` looks at names, sizes and headers, not at every pixel, prints the problems, and leaves with 1 when
+    there are any.
     `--overlay 42 --root DIR --save P.png` draws a frame's joints on its depth: a look tells whether units and axes
     are right.
     """
@@ -47,7 +50,7 @@ def datasets(
     if name is None:
         _list_all(as_json)
     elif check is not None:
-        _check(name, check, as_json)
+        _check(name, check, verbose, as_json)
     elif overlay is not None:
         options = {"root": root, "split": split or "all", **dataset_options(pairs)}
         _overlay(name, overlay, options, save or f"{name}-{overlay}.png", as_json)
@@ -86,7 +89,7 @@ def _describe(name: str, as_json: bool) -> None:
         click.echo(f"\nCite\n{info.citation}")
 
 
-def _check(name: str, root: str, as_json: bool) -> None:
+def _check(name: str, root: str, verbose: bool, as_json: bool) -> None:
     from gmaps.datasets import check_dataset
 
     checks = check_dataset(name, root)
@@ -94,9 +97,11 @@ def _check(name: str, root: str, as_json: bool) -> None:
     if as_json:
         print_json({"ok": not problems, "checks": [asdict(c) for c in checks]})
     else:
-        rows = [(c.what, c.found, "" if c.expected is None else c.expected, c.problem or "ok") for c in checks]
-        print_table(rows, ("what", "found", "expected", ""), right=(1, 2))
-        click.echo(f"{len(problems)} problems" if problems else "all is there")
+        shown = checks if verbose else problems
+        rows = [(c.what, c.found, "" if c.expected is None else c.expected, c.problem or "ok") for c in shown]
+        print_table(rows, ("what", "found", "expected", "") if rows else (), right=(1, 2))
+        looked = f"{len(checks):,} folders and files were looked at"
+        click.echo(f"{looked}, {len(problems):,} with problems" if problems else f"all is there: {looked}")
     if problems:
         click.get_current_context().exit(1)
 

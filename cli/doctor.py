@@ -15,7 +15,7 @@ from ._common import json_option, print_json, print_table
 _PACKAGES = {
     "guidance-maps": "", "numpy": "", "numba": "", "scipy": "", "zarr": "", "numcodecs": "", "dask": "",
     "distributed": "", "opencv-python-headless": "", "matplotlib": "", "scikit-fmm": "extra skfmm",
-    "torch": "extra train",
+    "torch": "extra train", "h5py": "extra export", "s3fs": "extra s3",
 }  # fmt: skip
 
 
@@ -44,6 +44,7 @@ def doctor(as_json: bool) -> None:
         "disk here": f"{shutil.disk_usage('.').free / 2**30:.1f} GiB free",
         "compiled kernels": os.environ.get("NUMBA_CACHE_DIR")
         or (f"kept in {beside}" if writable else f"{beside} is read-only: kept in the user's Numba cache"),
+        "GPU": _gpu(),
         "GMAPS_DATA": os.environ.get("GMAPS_DATA", "not set"),
         "GMAPS_STORE": os.environ.get("GMAPS_STORE", "not set"),
     }
@@ -53,3 +54,14 @@ def doctor(as_json: bool) -> None:
     print_table([*versions.items()])
     click.echo()
     print_table([*facts.items()])
+
+
+def _gpu() -> str:
+    """What PyTorch would train on besides the processor."""
+    try:
+        import torch
+    except ImportError:
+        return "not asked: torch is not installed"
+    if not torch.cuda.is_available():
+        return "none that torch can use" if torch.version.cuda else "none: this torch is built for processors alone"
+    return ", ".join(torch.cuda.get_device_name(k) for k in range(torch.cuda.device_count()))

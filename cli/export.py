@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import click
 
+from ._common import json_option, print_json
+
 
 @click.command()
 @click.argument("store")
@@ -11,7 +13,8 @@ import click
 @click.option("--maps", metavar="KIND,...", help="Kinds to export; all of the store's by default.")
 @click.option("--overwrite", is_flag=True, help="Replace an earlier export.")
 @click.option("--quiet", is_flag=True, help="No progress.")
-def export(store: str, out: str, maps: str | None, overwrite: bool, quiet: bool) -> None:
+@json_option
+def export(store: str, out: str, maps: str | None, overwrite: bool, quiet: bool, as_json: bool) -> None:
     """Write STORE as HDF5 files in HandMap's own layout, into the directory OUT.
 
     One LZF-compressed file a kind, under the original's name for it, beside annotation, pose_c and clean_128.
@@ -27,5 +30,8 @@ def export(store: str, out: str, maps: str | None, overwrite: bool, quiet: bool)
     names = {kind: get_map(kind).original for kind in opened.maps if kind in list_maps()}
     with Progress(int(opened.column("valid").sum()), 0, not quiet) as bar:
         files = export_hdf5(opened, out, kinds, names=names, overwrite=overwrite, progress=bar.update)
+    if as_json:
+        print_json({"store": store, "files": {str(path): path.stat().st_size for path in files}})
+        return
     for path in files:
         click.echo(f"{path}  {format_bytes(path.stat().st_size)}")

@@ -1,7 +1,8 @@
-"""`gmaps inspect store` and `gmaps inspect sample N`."""
+"""`gmaps inspect store`, `gmaps inspect sample N`, `gmaps inspect samples`; `gmaps inspect STORE` is the first."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -14,9 +15,29 @@ if TYPE_CHECKING:
     from gmaps.store import Sample
 
 
-@click.group()
+class _StoreIsMeant(click.Group):
+    """`gmaps inspect hands.zarr` means `gmaps inspect store --store hands.zarr`."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        first = args[0]
+        if first not in self.commands and (
+            first.rstrip("/").endswith(".zarr") or "/" in first or Path(first).is_dir()
+        ):
+            args = ["store", "--store", *args]
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=_StoreIsMeant)
 def inspect() -> None:
-    """Look into a store, or at one sample of it."""
+    """Look into a store, or at samples of it.
+
+    \b
+    gmaps inspect STORE                              what a store holds
+    gmaps inspect sample 42 --save P.png             one sample
+    gmaps inspect samples --random 24 --save P.png   a sheet of many
+    """
 
 
 @inspect.command()
@@ -179,3 +200,39 @@ def _print_summary(v: dict[str, Any]) -> None:
         numbers = (f"{m[k]:.3f}" for k in ("min", "mean", "max"))
         rows.append((name, "x".join(map(str, m["shape"])), *numbers, span))
     print_table(rows, ("map", "shape", "min", "mean", "max", "1 is, mm"), right=(2, 3, 4, 5))
+
+
+@inspect.command(short_help="A sheet of many samples.")
+@click.argument("rows", type=int, nargs=-1)
+@store_option
+@click.option("--random", "count", type=click.IntRange(min=1), metavar="N", help="N random rows instead of ROWS.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Decides which.")
+@click.option("--map", "kind", metavar="KIND", help="Draw this map instead of the depth.")
+@click.option("--joint", metavar="N", help="Mark this joint, and draw its channel of the map: number or name.")
+@click.option("--save", metavar="P.png", type=click.Path(dir_okay=False), required=True, help="The picture.")
+def samples(
+    rows: tuple[int, ...],
+    store: str | None,
+    count: int | None,
+    seed: int,
+    kind: str | None,
+    joint: str | None,
+    save: str,
+) -> None:
+    """Draw many samples on one sheet: ROWS, or --random N of those that hold a crop."""
+    from gmaps.errors import UsageError
+    from gmaps.plot.sample import save_figure
+    from gmaps.plot.sheet import choose_rows, sheet_figure
+    from gmaps.store import open_store
+
+    if bool(rows) == (count is not None):
+        raise click.UsageError("give either ROWS or --random N")
+    opened = open_store(find_store(store))
+    chosen = list(rows) if count is None else choose_rows(opened, count, seed)
+    try:
+        found = [opened[row] for row in chosen]
+    except IndexError as error:
+        raise UsageError(str(error)) from None
+    skeleton = opened.skeleton
+    save_figure(sheet_figure(found, skeleton, kind=kind, joint=_joint_number(skeleton, joint)), save)
+    click.echo(f"rows {', '.join(map(str, chosen))} drawn to {save}")

@@ -21,6 +21,7 @@ def verify(store: str | None, rows: int, root: str | None, center: str | None, s
     """
     import numpy as np
 
+    from gmaps.errors import DatasetError
     from gmaps.pipeline.edit import unfinished_addition
     from gmaps.pipeline.verify import recompute_rows
     from gmaps.store import open_store
@@ -30,7 +31,13 @@ def verify(store: str | None, rows: int, root: str | None, center: str | None, s
     opened = open_store(path)
     damaged = verify_checksums(path)
     chosen = np.random.default_rng(seed).permutation(len(opened))[:rows].tolist()
-    different = [] if damaged or not chosen else recompute_rows(opened, sorted(chosen), root=root, center=center)
+    try:
+        different = [] if damaged or not chosen else recompute_rows(opened, sorted(chosen), root=root, center=center)
+    except DatasetError as error:
+        raise DatasetError(
+            f"all checksums of {path} are right, but its rows cannot be made again: {error}; give --root, or "
+            "--rows 0 to check the bytes alone"
+        ) from None
     if as_json:
         print_json({"store": str(path), "damaged": damaged, "recomputed": len(chosen), "different": different})
     else:

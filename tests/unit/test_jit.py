@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import shutil
 import subprocess
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import gmaps
+from gmaps.kernels._jit import _read
 
 # `to_floats` is kept for `decode.py`; the helper that it calls stands in `half.py`.
 SCRIPT = """
@@ -58,6 +60,9 @@ def test_an_edited_helper_is_compiled_into_its_callers(package, tmp_path, elsewh
     # A file of tomorrow, as of a clock that is ahead, is no reason to compile again.
     os.utime(package / "kernels" / "edt.py", (2**32, 2**32))
     assert _run(package, cache).split() == ["1.0", "1.0"]
+    # Nor is an edit of a file that has nothing to do with these kernels.
+    (package / "kernels" / "edt.py").open("a").write("\n# more\n")
+    assert _run(package, cache).split() == ["1.0", "1.0"]
     assert {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*.nbc")} == made
     _edit(package, "U(magnitude | ", "U((magnitude + _ONE_EXPONENT) | ")
     assert _run(package, cache).split() == ["2.0", "2.0"]
@@ -83,3 +88,22 @@ def test_compiled_code_lies_among_the_kernels_alone():
         if p.name != "_jit.py" and ("njit" in p.read_text() or "nb.jit" in p.read_text())
     ]
     assert plain == []
+
+
+def test_a_kernels_sources_are_all_that_it_imports():
+    """The guard looks for imports by a pattern: Python must not import more kernels than it sees."""
+    kernels = Path(gmaps.__file__).parent / "kernels"
+    for file in sorted(kernels.rglob("*.py")):
+        seen = {file, *_read(file)[1]}
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.ImportFrom):
+                assert node.level == 0, f"{file}: relative imports are not looked for"
+                names = [f"{node.module}.{alias.name}" for alias in node.names] + [node.module]
+            elif isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+                assert not any(name.startswith("gmaps.kernels") for name in names), f"{file}: say from ... import"
+            else:
+                continue
+            for name in names:
+                imported = kernels.parent.parent.joinpath(*name.split(".")).with_suffix(".py")
+                assert not (kernels in imported.parents and imported.is_file()) or imported in seen
