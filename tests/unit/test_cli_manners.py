@@ -14,6 +14,7 @@ from click.testing import CliRunner
 from gmaps.cli import main
 
 import gmaps
+from gmaps.datasets.base import Check
 from gmaps.errors import StoreError, UsageError
 from gmaps.plot.sheet import choose_rows, sheet_figure
 
@@ -116,16 +117,22 @@ def test_a_store_without_a_crop_has_no_random_rows(monkeypatch):
         choose_rows(store, 3, 0)
 
 
-def test_check_prints_problems_and_a_summary(msra_tree):
-    root = msra_tree({"P0": {"1": 3, "TIP": 2}})
-    short = run("datasets", "msra", "--check", root).stdout
-    long = run("datasets", "msra", "--check", root, "--verbose").stdout
-    assert "with problems" in short.splitlines()[-1]
-    assert set(short.split()) <= set(long.split())
-    assert len(long.splitlines()) > len(short.splitlines())
-    rows = short.splitlines()[1:-1]
-    assert rows
-    assert not any(row.rstrip().endswith(" ok") for row in rows)
+def test_check_prints_problems_and_a_summary(monkeypatch):
+    looked = [
+        Check("P0/1", 500, 500),
+        Check("P0/2", 3, 500, "3 frames, the release has 500"),
+        Check("P0/3", 500, 500),
+    ]
+    monkeypatch.setattr("gmaps.datasets.check_dataset", lambda name, root: looked)
+    short = run("datasets", "msra", "--check", "anywhere")
+    assert short.exit_code == 1
+    assert [line.split()[0] for line in short.stdout.splitlines()] == ["what", "P0/2", "3"]
+    long = run("datasets", "msra", "--check", "anywhere", "--verbose").stdout
+    assert [line.split()[0] for line in long.splitlines()] == ["what", "P0/1", "P0/2", "P0/3", "3"]
+    del looked[1]
+    assert (
+        run("datasets", "msra", "--check", "anywhere").stdout == "all is there: 2 folders and files were looked at\n"
+    )
 
 
 def test_export_says_in_json_what_it_wrote(tmp_path):
