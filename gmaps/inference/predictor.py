@@ -17,7 +17,7 @@ from gmaps.crop import crop_frame
 from gmaps.errors import FrameError, StoreError
 from gmaps.formats import png
 from gmaps.frame import Crop, Cube, Frame
-from gmaps.maps import MapParams, encode_params
+from gmaps.maps import Encoder, MapParams
 from gmaps.maps.multiview import views
 from gmaps.nets.handmap import HandMap, ModelParams
 from gmaps.skeleton import Skeleton
@@ -217,7 +217,7 @@ def _read(crop: Crop, params: ModelParams, skeleton: Skeleton) -> NDArray[Any]:
         return crop.depth[..., None]
     if params.reads == "views":
         return views(crop, params.size)
-    return encode_params(crop, MapParams((params.reads,), params.size // 2), skeleton)[params.reads]
+    return Encoder(MapParams((params.reads,), params.size // 2), skeleton).crop(crop)[params.reads]
 
 
 def _run(net: HandMap, seen: NDArray[Any], device: Device) -> Array:

@@ -262,68 +262,6 @@ def perspective(depth, fx, fy, cx, cy, x, y, z, h, out):
 
 
 @jit
-def pool(depth, size, thickness):
-    """Silhouette and front surface on the map's grid.
-
-    Parameters
-    ----------
-    depth : (S, S) float32
-        A crop's depth; 1 is background.
-    size : int
-        H.
-    thickness : float
-        In units of depth: pixels of a cell that lie further than this behind its nearest one belong to something
-        that it hides.
-
-    Returns
-    -------
-    silhouette : (H, H) bool
-        True where any of a cell's pixels is hand.
-    surface : (H, H) float32
-        Mean depth of the hand pixels of each cell's front surface; 1 in the void.
-    """
-    s = depth.shape[0]
-    silhouette = np.zeros((size, size), np.bool_)
-    surface = np.ones((size, size), np.float32)
-    one = np.float32(1)
-    tolerance = np.float32(thickness)
-    nearest = np.empty(s, np.float32)
-    # Where each cell begins and ends: a division costs more than all that is done to a cell of the void.
-    first = np.empty(size, np.int64)
-    last = np.empty(size, np.int64)
-    for k in range(size):
-        first[k] = k * s // size
-        last[k] = max(((k + 1) * s + size - 1) // size, first[k] + 1)
-    for i in range(size):
-        r0 = first[i]
-        r1 = last[i]
-        # Column by column in vectors: most of a crop is void, and seen to be so here.
-        nearest[:] = depth[r0]
-        for r in range(r0 + 1, r1):
-            for c in range(s):
-                nearest[c] = depth[r, c] if depth[r, c] < nearest[c] else nearest[c]
-        for k in range(size):
-            c0 = first[k]
-            c1 = last[k]
-            near = one
-            for c in range(np.uint64(c0), np.uint64(c1)):
-                near = min(near, nearest[c])
-            if near >= one:
-                continue
-            total = np.float32(0)
-            count = np.float32(0)
-            for r in range(r0, r1):
-                for c in range(c0, c1):
-                    d = depth[r, c]
-                    if d < one and d - near <= tolerance:
-                        total += d
-                        count += one
-            silhouette[i, k] = True
-            surface[i, k] = total / count
-    return silhouette, surface
-
-
-@jit
 def center_of_mass(depth, fx, fy, cx, cy, x, y, z, hx, hz):
     """Mean of the points in a box around (x, y, z), mm, and their number.
 

@@ -12,13 +12,11 @@ from gmaps.errors import UsageError
 from gmaps.frame import Crop, Cube
 from gmaps.maps.base import (
     MAPS_VERSION,
+    Encoded,
     MapKind,
-    MapParams,
-    Maps,
     Normalize,
     Profile,
     Scene,
-    encode_params,
     get_map,
     list_maps,
     register_map,
@@ -26,6 +24,7 @@ from gmaps.maps.base import (
 
 # Imported for their registrations, in the order in which `list_maps` shows them.
 from gmaps.maps import geodesic, euclidean, heatmap, limb, multiview, volumetric  # noqa: F401  # isort: skip
+from gmaps.maps.encoder import Encoder, MapParams, Maps
 from gmaps.skeleton import Skeleton, get_skeleton
 
 #: What a build makes unless asked otherwise.
@@ -33,13 +32,14 @@ DEFAULT_MAPS = ("signed_edt", "geodesic", "geodesic_weighted", "euclidean", "hea
 
 __all__ = [
     "DEFAULT_MAPS",
+    "Encoded",
+    "Encoder",
     "MapKind",
     "MapParams",
     "Maps",
     "Scene",
     "decode",
     "encode",
-    "encode_params",
     "fingerprint",
     "get_map",
     "list_maps",
@@ -94,7 +94,7 @@ def encode(
     """
     if isinstance(maps, str):
         maps = (maps,)
-    return encode_params(crop, MapParams(tuple(maps), size, profile, normalize, bridge), skeleton)
+    return Encoder(MapParams(tuple(maps), size, profile, normalize, bridge), skeleton).crop(crop)
 
 
 def decode(
@@ -151,6 +151,7 @@ def warm_up(params: MapParams | None = None, skeleton: Skeleton | None = None) -
     skeleton = skeleton or get_skeleton("msra21")
     somewhere = np.tile(np.array([0, 0, 400], np.float32), (len(skeleton), 1))
     frame = Frame(depth, Camera(100.0, 100.0, 32.0, 32.0, 64, 64), somewhere)
+    encoder = Encoder(params or MapParams(DEFAULT_MAPS), skeleton)
     for projection in ("orthographic", "perspective"):
         crop = crop_frame(frame, Cube((0.0, 0.0, 400.0), 100.0), projection=projection)
-        encode_params(crop, params or MapParams(DEFAULT_MAPS), skeleton)
+        encoder.crop(crop)

@@ -8,26 +8,43 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from importlib.metadata import entry_points
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gmaps.errors import FrameError, GmapsError, UsageError, unknown_name
+from gmaps.errors import GmapsError, UsageError, unknown_name
 from gmaps.frame import BACKGROUND, Crop
-from gmaps.kernels import edt, planar, raster
-from gmaps.kernels import joints as joint_kernels
+from gmaps.kernels import edt
+from gmaps.kernels.planar import straight
+from gmaps.kernels.planar.pool import pool
 from gmaps.skeleton import Skeleton
 
 Profile = Literal["default", "handmap"]
 Normalize = Literal["joint", "theta"]
+Factor = Literal["along", "straight"]
 
 #: Part of a store's fingerprint: raise it with every change that moves a value of any map.
 MAPS_VERSION = 1
 #: Pixels of a cell that lie more than this behind its nearest one (mm) are not its front surface.
 FRONT_MM = 15.0
+
+
+class Encoded(NamedTuple):
+    """What a kind makes of a scene.
+
+    Parameters
+    ----------
+    values : (H, H, C) float32
+        Or of another grid: see `MapKind.grid`.
+    scale : (C,) float32, optional
+        mm that a value of 1 stands for, of kinds normalised per channel.
+    """
+
+    values: NDArray[np.float32]
+    scale: NDArray[np.float32] | None = None
 
 
 class Scene:
@@ -60,8 +77,7 @@ class Scene:
     ) -> None:
         self.crop, self.size, self.profile, self.normalize, self.skeleton = crop, size, profile, normalize, skeleton
         self.slowness = slowness
-        self.scale: dict[str, NDArray[np.float32]] = {}
-        self._made: dict[str, NDArray[np.float32]] = {}
+        self._made: dict[str, Encoded] = {}
         self._kept: dict[str, Any] = {}
 
     @property
@@ -88,7 +104,7 @@ class Scene:
             step = max(self.crop.size // self.size, 1)
             sliced = np.ascontiguousarray(depth[::step, ::step][: self.size, : self.size])
             return (sliced < BACKGROUND) & ((sliced + 1) / 2 >= 1e-4), sliced
-        return raster.pool(depth, self.size, FRONT_MM / self.crop.cube.half_side)
+        return pool(depth, self.size, FRONT_MM / self.crop.cube.half_side)
 
     def pool_is(self, silhouette: NDArray[np.bool_], surface: NDArray[np.float32]) -> None:
         """Silhouette and surface of this scene that were found already."""
@@ -114,7 +130,7 @@ class Scene:
         """(H, H, 3) float32: each cell's surface point, mm, camera axes; meaningless in the void."""
         points = np.empty((self.size, self.size, 3), np.float32)
         cube, perspective = self.crop.cube, self.crop.projection == "perspective"
-        planar.points(self.surface, *cube.center, cube.half_side, perspective, self.profile == "handmap", points)
+        straight.points(self.surface, *cube.center, cube.half_side, perspective, self.profile == "handmap", points)
         return points
 
     @functools.cached_property
@@ -129,7 +145,7 @@ class Scene:
         """(H, H, J) float32: 1 - min(d, theta) / theta in 3D."""
         out = np.empty((self.size, self.size, self.joints), np.float32)
         smallest = 1e-2 if self.profile == "handmap" else 0.0
-        planar.euclidean(self.points, self.silhouette, self.crop.joints_mm, self.theta, smallest, out)
+        straight.euclidean(self.points, self.silhouette, self.crop.joints_mm, self.theta, smallest, out)
         return out
 
     def once(self, key: str, make: Callable[[], Any]) -> Any:
@@ -138,15 +154,19 @@ class Scene:
             self._kept[key] = make()
         return self._kept[key]
 
-    def keep(self, name: str, made: NDArray[np.float32]) -> None:
-        """A map of this scene that was made already, as `encode` would."""
+    def keep(self, name: str, made: Encoded) -> None:
+        """A map of this scene that was made already, as `encoded` would."""
         self._made[name] = made
 
-    def get(self, name: str) -> NDArray[np.float32]:
-        """A map of this scene, made once."""
+    def encoded(self, name: str) -> Encoded:
+        """A map of this scene and its scale, made once."""
         if name not in self._made:
-            self._made[name] = get_map(name).encode(self)
+            self._made[name] = get_map(name).made_of(self)
         return self._made[name]
+
+    def get(self, name: str) -> NDArray[np.float32]:
+        """The values of a map of this scene, made once."""
+        return self.encoded(name).values
 
 
 def _plane(size: int) -> tuple[int, ...]:
@@ -170,7 +190,7 @@ class MapKind:
     value_range
         Smallest and largest value; infinite where only the cube bounds it.
     encode
-        Scene -> float32 of `shape`. May set `scene.scale[name]`.
+        Scene -> `Encoded`, or its values alone where the kind is not scaled.
     decode
         (array, crop, scale) -> (J, 3) mm, where the kind can be inverted.
     scaled
@@ -187,6 +207,9 @@ class MapKind:
         The type that a store must keep it in, where any other would spoil it; empty where the store may choose.
     smooth
         Whether neighbouring cells foretell each other, as distances do, or most are 0: a store packs such maps.
+    factors
+        Of a kind that is a product of these distances on the hand and 0 in the void: "along" is what is travelled on
+        the hand, "straight" what lies between in space. A build makes all such kinds in one call. Empty for others.
     """
 
     name: str
@@ -194,7 +217,7 @@ class MapKind:
     formula: str
     channels: Callable[[Skeleton], int]
     value_range: tuple[float, float]
-    encode: Callable[[Scene], NDArray[np.float32]]
+    encode: Callable[[Scene], Encoded | NDArray[np.float32]]
     decode: Callable[[NDArray[np.float32], Crop, NDArray[np.float32] | None], NDArray[np.float32]] | None = None
     scaled: bool = False
     unit: str = ""
@@ -203,55 +226,26 @@ class MapKind:
     keep_as: str = ""
     depends: Literal["depth", "joint", "joints"] = "joints"
     smooth: bool = False
+    factors: tuple[Factor, ...] = ()
 
     def shape(self, size: int, skeleton: Skeleton) -> tuple[int, ...]:
         """Of the array that `encode` gives for maps of `size` rows and columns."""
         return (*self.grid(size), self.channels(skeleton))
 
+    def made_of(self, scene: Scene) -> Encoded:
+        """`encode`, always with the scale where there is one.
 
-class Maps(dict[str, NDArray[np.float32]]):
-    """Maps by kind, each (H, W, C) float32; `scale` holds mm per unit of the kinds normalised per channel."""
-
-    def __init__(self, maps: dict[str, NDArray[np.float32]], scale: dict[str, NDArray[np.float32]]) -> None:
-        super().__init__(maps)
-        self.scale = scale
-
-
-@dataclass(frozen=True)
-class MapParams:
-    """All that decides a set of maps, but for the crop."""
-
-    maps: tuple[str, ...]
-    size: int = 32
-    profile: Profile = "default"
-    normalize: Normalize = "joint"
-    bridge: bool | float = False
-
-    def __post_init__(self) -> None:
-        if not self.maps:
-            raise UsageError(f"no map was asked for; known: {', '.join(list_maps())}")
-        for name in self.maps:
-            get_map(name)
-        if len(set(self.maps)) != len(self.maps):
-            raise UsageError(f"a map is asked for twice: {', '.join(self.maps)}")
-        if not 8 <= self.size <= 512:
-            raise UsageError(f"a map has 8 to 512 rows and columns, got {self.size}")
-        if self.profile not in ("default", "handmap"):
-            raise unknown_name("profile", self.profile, ("default", "handmap"))
-        if self.normalize not in ("joint", "theta"):
-            raise unknown_name("normalisation", self.normalize, ("joint", "theta"))
-        if not (math.isfinite(self.bridge) and self.bridge >= 0):
-            raise UsageError(f"bridge is False, True or a positive slowness, got {self.bridge}")
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON values."""
-        return {**asdict(self), "maps": list(self.maps)}
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> MapParams:
-        """The inverse of `to_dict`; a store's attributes hold more than that, which is left out."""
-        known = {f.name: values[f.name] for f in fields(cls) if f.name in values}
-        return cls(**{**known, "maps": tuple(known["maps"])})
+        Raises
+        ------
+        UsageError
+            The kind is scaled and gives no scale, or the other way round.
+        """
+        made = self.encode(scene)
+        found = made if isinstance(made, Encoded) else Encoded(made)
+        if (found.scale is not None) != self.scaled:
+            wrong = "a scale, and is not scaled" if found.scale is not None else "no scale, and is scaled"
+            raise UsageError(f"encode of {self.name} gives {wrong}: it returns Encoded(values, scale) if scaled=True")
+        return found
 
 
 _REGISTRY: dict[str, MapKind] = {}
@@ -302,28 +296,3 @@ def get_map(name: str) -> MapKind:
         return _REGISTRY[name]
     except KeyError:
         raise unknown_name("map", name, _REGISTRY) from None
-
-
-def check_joints(crop: Crop, params: MapParams) -> None:
-    """See that a crop has the joints that its maps must have.
-
-    Raises
-    ------
-    FrameError
-        Joints that are not finite, where there are labels or a kind must have them.
-    """
-    if joint_kernels.finite(np.ascontiguousarray(crop.joints_mm, np.float32)):
-        return
-    needy = [name for name in params.maps if get_map(name).depends != "depth"]
-    if crop.labelled or needy:
-        alone = ", ".join(name for name in list_maps() if get_map(name).depends == "depth")
-        what = "a joint is not finite" if crop.labelled else "there are no labels"
-        raise FrameError(f"{what}, and {', '.join(needy or params.maps)} must have joints; without: {alone}")
-
-
-def encode_params(crop: Crop, params: MapParams, skeleton: Skeleton | None = None) -> Maps:
-    """All maps of one crop, with what they share computed once. What builds make of `encode_on_hand` equals it."""
-    check_joints(crop, params)
-    scene = Scene(crop, params.size, params.profile, params.normalize, skeleton, float(params.bridge))
-    maps = {name: scene.get(name) for name in params.maps}
-    return Maps(maps, {name: scene.scale[name] for name in params.maps if name in scene.scale})

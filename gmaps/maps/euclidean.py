@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gmaps.frame import Crop
-from gmaps.kernels import planar
+from gmaps.kernels.planar import straight
 from gmaps.maps.base import MapKind, Scene, register_map
 from gmaps.maps.decode import vote
 
@@ -15,7 +15,7 @@ def _encode_offset(scene: Scene) -> NDArray[np.float32]:
     joints = scene.joints
     out = np.empty((scene.size, scene.size, 4 * joints), np.float32)
     smallest = 1e-2 if scene.profile == "handmap" else 1e-6
-    planar.directions(scene.points, scene.silhouette, scene.crop.joints_mm, smallest, scene.euclidean, out)
+    straight.directions(scene.points, scene.silhouette, scene.crop.joints_mm, smallest, scene.euclidean, out)
     return out
 
 
@@ -37,6 +37,7 @@ EUCLIDEAN = register_map(
         original="dist2",
         depends="joint",
         smooth=True,
+        factors=("straight",),
     )
 )
 OFFSET = register_map(

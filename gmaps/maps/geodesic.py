@@ -7,9 +7,9 @@ from numpy.typing import NDArray
 
 from gmaps.errors import UsageError
 from gmaps.frame import Crop
-from gmaps.kernels import planar
 from gmaps.kernels.march import fmm
-from gmaps.maps.base import MapKind, Scene, register_map
+from gmaps.kernels.planar import along
+from gmaps.maps.base import Encoded, MapKind, Scene, register_map
 from gmaps.maps.decode import lift, multilaterate
 
 #: Of the upwind scheme. Order 2 costs half as much again as order 1 and halves the error.
@@ -20,28 +20,26 @@ def _signed_edt(scene: Scene) -> NDArray[np.float32]:
     return scene.signed_edt[..., None]
 
 
-def _geodesic(scene: Scene) -> NDArray[np.float32]:
+def _geodesic(scene: Scene) -> Encoded:
     if scene.profile == "handmap":
         return _original(scene)
     out = np.empty((scene.size, scene.size, scene.joints), np.float32)
     scale = np.empty(scene.joints, np.float32)
     theta = scene.theta if scene.normalize == "theta" else 0.0
-    planar.geodesic(scene.silhouette, scene.joints_px, ORDER, scene.slowness, scene.cell, theta, out, scale)
-    scene.scale["geodesic"] = scale
-    return out
+    along.geodesic(scene.silhouette, scene.joints_px, ORDER, scene.slowness, scene.cell, theta, out, scale)
+    return Encoded(out, scale)
 
 
-def _surface(scene: Scene) -> NDArray[np.float32]:
+def _surface(scene: Scene) -> Encoded:
     out = np.empty((scene.size, scene.size, scene.joints), np.float32)
     scale = np.empty(scene.joints, np.float32)
     theta = scene.theta if scene.normalize == "theta" else 0.0
     depth = scene.surface * np.float32(scene.crop.cube.half_side)
-    planar.geodesic_surface(scene.silhouette, depth, scene.joints_px, scene.slowness, scene.cell, theta, out, scale)
-    scene.scale["geodesic_surface"] = scale
-    return out
+    along.geodesic_surface(scene.silhouette, depth, scene.joints_px, scene.slowness, scene.cell, theta, out, scale)
+    return Encoded(out, scale)
 
 
-def _original(scene: Scene) -> NDArray[np.float32]:
+def _original(scene: Scene) -> Encoded:
     """What the original computes, faults included, with our bit-identical fast marching.
 
     Spacing 0.1, order 2, from the cell that holds the joint. A joint in the void opens a disc around it to bridge the
@@ -73,8 +71,7 @@ def _original(scene: Scene) -> NDArray[np.float32]:
         plane[plane > 1.0] = 0.0
         out[..., j] = plane
         scale[j] = largest * 10 * scene.cell
-    scene.scale["geodesic"] = scale
-    return out
+    return Encoded(out, scale)
 
 
 def _weighted(scene: Scene) -> NDArray[np.float32]:
@@ -120,6 +117,7 @@ GEODESIC = register_map(
         original="edt2",
         depends="joint",
         smooth=True,
+        factors=("along",),
     )
 )
 GEODESIC_SURFACE = register_map(
@@ -146,5 +144,6 @@ GEODESIC_WEIGHTED = register_map(
         original="edt2m",
         depends="joint",
         smooth=True,
+        factors=("along", "straight"),
     )
 )

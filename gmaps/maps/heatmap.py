@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
 from gmaps.frame import Crop
-from gmaps.kernels import planar
+from gmaps.kernels.planar import drawn
 from gmaps.maps.base import MapKind, Scene, register_map
 from gmaps.maps.decode import lift, peak
 
@@ -19,7 +19,7 @@ def _encode(scene: Scene) -> NDArray[np.float32]:
     out = np.empty((scene.size, scene.size, scene.joints), np.float32)
     if scene.profile == "handmap":
         return _original(scene, out)
-    planar.heatmap(scene.joints_px, SIGMA, out)
+    drawn.heatmap(scene.joints_px, SIGMA, out)
     return out
 
 

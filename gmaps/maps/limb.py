@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gmaps.errors import UsageError
-from gmaps.kernels import planar
+from gmaps.kernels.planar import drawn
 from gmaps.maps.base import MapKind, Scene, register_map
 from gmaps.skeleton import Skeleton
 
@@ -56,7 +56,7 @@ def _encoder(probabilistic: bool, grouping: str) -> Callable[[Scene], NDArray[np
             if k or not all_first:
                 channel[own] = k
         out = np.empty((scene.size, scene.size, len(members)), np.float32)
-        planar.limbs(np.hstack([px[bones[:, 0]], px[bones[:, 1]]]), channel, probabilistic, all_first, out)
+        drawn.limbs(np.hstack([px[bones[:, 0]], px[bones[:, 1]]]), channel, probabilistic, all_first, out)
         return out
 
     return encode

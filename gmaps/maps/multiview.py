@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gmaps.frame import Crop
-from gmaps.kernels import multiview, planar
-from gmaps.maps.base import MapKind, Profile, Scene, register_map
+from gmaps.kernels import multiview
+from gmaps.kernels.planar import along
+from gmaps.maps.base import Encoded, MapKind, Profile, Scene, register_map
 from gmaps.maps.geodesic import ORDER
 
 #: (row, col) of each view, as axes x = 0, y = 1, z = 2.
@@ -76,7 +77,7 @@ def _euclidean(scene: Scene) -> NDArray[np.float32]:
     return out
 
 
-def _geodesic(scene: Scene) -> NDArray[np.float32]:
+def _geodesic(scene: Scene) -> Encoded:
     n = scene.joints
     out = np.empty((scene.size, scene.size, 3 * n), np.float32)
     scales = np.empty(3 * n, np.float32)
@@ -87,11 +88,10 @@ def _geodesic(scene: Scene) -> NDArray[np.float32]:
         plane = np.empty((scene.size, scene.size, n), np.float32)
         scale = np.empty(n, np.float32)
         px = np.ascontiguousarray(px)
-        planar.geodesic(silhouette, px, ORDER, scene.slowness, scene.cell, theta, plane, scale)
+        along.geodesic(silhouette, px, ORDER, scene.slowness, scene.cell, theta, plane, scale)
         out[..., view * n : (view + 1) * n] = plane
         scales[view * n : (view + 1) * n] = scale
-    scene.scale["views_geodesic"] = scales
-    return out
+    return Encoded(out, scales)
 
 
 def _weighted(scene: Scene) -> NDArray[np.float32]:

@@ -17,7 +17,7 @@ from gmaps.errors import UsageError
 from gmaps.frame import Crop
 from gmaps.kernels import voxel
 from gmaps.kernels.march import voxel as voxel_march
-from gmaps.maps.base import MapKind, Scene, register_map
+from gmaps.maps.base import Encoded, MapKind, Scene, register_map
 from gmaps.maps.decode import vote
 from gmaps.maps.multiview import points, voxels
 from gmaps.skeleton import Skeleton
@@ -129,9 +129,9 @@ def _joint(scene: Scene) -> NDArray[np.float32]:
     return out
 
 
-def _label(scene: Scene) -> NDArray[np.float32]:
-    scene.scale["voxel_label"] = np.full(scene.joints, scene.cell, np.float32)
-    return joint_cells(scene.crop, scene.size).astype(np.float32)
+def _label(scene: Scene) -> Encoded:
+    side = np.full(scene.joints, scene.cell, np.float32)
+    return Encoded(joint_cells(scene.crop, scene.size).astype(np.float32), side)
 
 
 def _vector(scene: Scene) -> NDArray[np.float32]:
@@ -148,7 +148,7 @@ def _offset(scene: Scene) -> NDArray[np.float32]:
     return out
 
 
-def _geodesic(scene: Scene) -> NDArray[np.float32]:
+def _geodesic(scene: Scene) -> Encoded:
     out = _cube(scene.size, scene.joints)
     scale = np.empty(scene.joints, np.float32)
     at = _relative(scene) / scene.cell + (scene.size - 1) / 2
@@ -158,8 +158,7 @@ def _geodesic(scene: Scene) -> NDArray[np.float32]:
     passed = occupied if scene.profile == "handmap" else _joined(scene)
     cells = np.flatnonzero(passed)
     voxel_march.geodesic(cells, occupied.reshape(-1), scene.size, at, scene.cell, theta, flat, scale)
-    scene.scale["voxel_geodesic"] = scale
-    return out
+    return Encoded(out, scale)
 
 
 def _decode_offset(array: NDArray[np.float32], crop: Crop, scale: NDArray[np.float32] | None) -> NDArray[np.float32]:

@@ -25,8 +25,7 @@ from gmaps.datasets import load_dataset
 from gmaps.datasets.base import DataSet, Index, Window, read_window
 from gmaps.errors import FrameError, GmapsError
 from gmaps.frame import Crop
-from gmaps.maps import MapParams, Maps, encode_params
-from gmaps.maps.onhand import encode_on_hand
+from gmaps.maps import Encoder, MapParams, Maps
 from gmaps.pipeline.ledger import ShardRecord
 from gmaps.pipeline.source import STORED, StoredCrops
 from gmaps.store.schema import ArraySpec
@@ -95,7 +94,7 @@ def make_sample(
         When this frame cannot be used.
     """
     made = _make_crop(dataset, i, crop, center)
-    return made, encode_params(made, maps, dataset.skeleton)
+    return made, Encoder(maps, dataset.skeleton).crop(made)
 
 
 def _make_crop(dataset: DataSet, i: int, crop: CropParams, center: NDArray[np.floating] | None) -> Crop:
@@ -122,7 +121,7 @@ def job_row(
     """
     try:
         crop = _make_crop(dataset, i, job.crop, center)
-        return crop, _row(crop, *encode_on_hand(crop, job.maps, dataset.skeleton))
+        return crop, _row(crop, *Encoder(job.maps, dataset.skeleton).hand(crop))
     except GmapsError:
         raise
     except Exception as error:

@@ -136,12 +136,12 @@ def kind_figure(kind: str) -> Figure:
     """
     from gmaps.crop import CropParams, crop_dataset_frame
     from gmaps.datasets import load_dataset
-    from gmaps.maps import MapParams, encode_params
+    from gmaps.maps import Encoder, MapParams
 
     data = load_dataset("synthetic", frames=64)
     frame = data.read(42)
     crop = crop_dataset_frame(frame, data.info.depth_range, CropParams())
-    maps = encode_params(crop, MapParams((kind,)), data.skeleton)
+    maps = Encoder(MapParams((kind,)), data.skeleton).crop(crop)
     sample = Sample(
         42,
         frame.index,

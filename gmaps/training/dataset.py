@@ -15,9 +15,7 @@ from torch.utils.data import Dataset
 from gmaps.augment.changes import Augment, augment_rows
 from gmaps.augment.view import Change
 from gmaps.errors import StoreError, UsageError
-from gmaps.frame import Crop, Cube
-from gmaps.maps import MapParams, get_map
-from gmaps.maps.batch import encode_batch, silhouettes
+from gmaps.maps import Encoder, MapParams, get_map
 from gmaps.skeleton import Skeleton, get_skeleton
 from gmaps.store import Store, open_store
 from gmaps.training.collate import Batch, Item, allocate
@@ -175,10 +173,12 @@ class GuidanceDataset(Dataset[Item]):
                 np.take(read[name], self._taken, axis=-1, out=buffers[name])
         changes = self._change(read, rows)
         cube, joints = read["cube"], read["joints"]
-        silhouette = silhouettes(read["depth"], cube, self.params.size, self.params.profile)
+        encoder = Encoder(self.params, self.skeleton)
+        silhouette = encoder.silhouettes(read["depth"], cube)
         maps = {name: buffers[f"maps/{name}"] for name in self.maps}
         if self.on_the_fly and self.maps:
-            self._encode(read, silhouette, maps)
+            projection = self.store.attributes["crop"]["projection"]
+            encoder.batch(read["depth"], cube, joints, projection, silhouette, maps)
         else:
             for k, change in enumerate(changes):
                 for m in maps.values():
@@ -213,21 +213,3 @@ class GuidanceDataset(Dataset[Item]):
             return get_map(name).shape(self.params.size, self.skeleton)
         shape = self.store.shape(f"maps/{name}")
         return (*shape[:-1], len(self.skeleton)) if get_map(name).depends == "joint" else shape
-
-    def _encode(
-        self, read: dict[str, Any], silhouette: NDArray[np.bool_], maps: dict[str, NDArray[np.float32]]
-    ) -> None:
-        projection = self.store.attributes["crop"]["projection"]
-        known = np.isfinite(read["cube"]).all(axis=1)
-        crops = [
-            Crop(read["depth"][k], Cube.from_array(read["cube"][k]), read["joints"][k], projection)
-            for k in np.flatnonzero(known)
-        ]
-        if known.all():
-            encode_batch(crops, self.params, self.skeleton, silhouette, maps)
-            return
-        found = {name: np.zeros((len(crops), *m.shape[1:]), np.float32) for name, m in maps.items()}
-        encode_batch(crops, self.params, self.skeleton, silhouette[known], found)
-        for name, m in maps.items():
-            m[~known] = 0
-            m[known] = found[name]

@@ -13,8 +13,7 @@ from gmaps.errors import UsageError
 from gmaps.frame import Crop, Cube
 from gmaps.kernels.march import voxel as voxel_march
 from gmaps.kernels.march.lanes import FAR
-from gmaps.maps import get_map
-from gmaps.maps.base import MapParams, Scene, encode_params
+from gmaps.maps import Encoder, MapParams, Scene, get_map
 from gmaps.maps.volumetric import centers, joint_cells
 from gmaps.skeleton import Skeleton, get_skeleton
 from tests.property.test_maps_planar import rough_crop
@@ -322,6 +321,6 @@ def test_what_kinds_share_is_made_once(monkeypatch):
     counted(multiview.multiview, "points_of")
     counted(multiview.multiview, "occupied")
     crop = rough_crop(np.random.default_rng(0), 4)
-    encode_params(crop, MapParams((*KINDS, "views_euclidean", "views_geodesic")))
+    Encoder(MapParams((*KINDS, "views_euclidean", "views_geodesic"))).crop(crop)
     assert sorted(calls) == ["count", "occupied", "points_of"]
     assert Scene(crop).silhouette.any()

@@ -12,7 +12,7 @@ from store_kit import write_store
 
 import gmaps
 from gmaps.errors import StoreError, UnknownNameError
-from gmaps.maps import DEFAULT_MAPS, Scene, encode_params, get_map
+from gmaps.maps import DEFAULT_MAPS, Encoder, Scene, get_map
 from gmaps.store.schema import MapArray
 
 torch = pytest.importorskip("torch")
@@ -71,7 +71,7 @@ def one_by_one(data, i):
         scene = Scene(sample.crop, data.params.size, data.params.profile)
         silhouette, joints = scene.silhouette, sample.crop.joints
         if data.on_the_fly:
-            maps = encode_params(sample.crop, data.params, data.store.skeleton)
+            maps = Encoder(data.params, data.store.skeleton).crop(sample.crop)
     else:
         silhouette, joints = np.zeros((32, 32), bool), np.full((21, 3), np.nan, np.float32)
     cube = sample.cube.to_array() if sample.valid else np.full(4, np.nan, np.float32)

@@ -1,4 +1,4 @@
-"""What a build makes of a crop in one call equals what everybody else computes, to the last bit and byte."""
+"""An encoder's three ways, one crop, its hand alone and a batch, are equal to the last bit and byte."""
 
 from __future__ import annotations
 
@@ -7,10 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gmaps.errors import FrameError
+from gmaps.errors import FrameError, UsageError
 from gmaps.frame import Crop, OnHand
-from gmaps.maps import DEFAULT_MAPS, MapParams, encode_params, get_map
-from gmaps.maps.onhand import encode_on_hand
+from gmaps.maps import DEFAULT_MAPS, Encoded, Encoder, MapKind, MapParams, Scene, get_map
 from gmaps.skeleton import get_skeleton
 from gmaps.store.codec import encode_chunk
 from gmaps.store.schema import MapArray, make_layout
@@ -23,8 +22,8 @@ SKELETON = get_skeleton("msra21")
 
 def same(crop: Crop, params: MapParams) -> None:
     """Asserts that both ways give the same values and scales, and the same bytes in every kind of store."""
-    want = encode_params(crop, params, SKELETON)
-    got, scale = encode_on_hand(crop, params, SKELETON)
+    want = Encoder(params, SKELETON).crop(crop)
+    got, scale = Encoder(params, SKELETON).hand(crop)
     assert got.keys() == want.keys()
     assert scale.keys() == want.scale.keys()
     for kind, mm in scale.items():
@@ -53,7 +52,7 @@ def same(crop: Crop, params: MapParams) -> None:
     st.lists(st.sampled_from(KINDS), min_size=1, max_size=5, unique=True),
 )
 @settings(deadline=None, max_examples=40)
-def test_both_ways_are_one(seed, projection, normalize, bridge, size, kinds):
+def test_a_crop_and_its_hand_are_one(seed, projection, normalize, bridge, size, kinds):
     crop = rough_crop(np.random.default_rng(seed), 21, projection)
     same(crop, MapParams(tuple(kinds), size, "default", normalize, bridge))
 
@@ -66,7 +65,7 @@ def test_a_crop_of_void_and_a_crop_of_hand(fill):
 
 def test_the_default_kinds_come_as_their_hand():
     crop = rough_crop(np.random.default_rng(2), 21, "orthographic")
-    made, _ = encode_on_hand(crop, MapParams(DEFAULT_MAPS))
+    made, _ = Encoder(MapParams(DEFAULT_MAPS)).hand(crop)
     assert [k for k, v in made.items() if isinstance(v, OnHand)] == ["geodesic", "geodesic_weighted", "euclidean"]
 
 
@@ -79,7 +78,50 @@ def test_joints_that_are_none_are_refused():
     crop = rough_crop(np.random.default_rng(4), 21, "orthographic")
     lost = np.full_like(crop.joints_mm, np.nan)
     with pytest.raises(FrameError, match="geodesic must have joints"):
-        encode_on_hand(Crop(crop.depth, crop.cube, lost), MapParams(("signed_edt", "geodesic")))
+        Encoder(MapParams(("signed_edt", "geodesic"))).hand(Crop(crop.depth, crop.cube, lost))
+
+
+@given(
+    SEEDS,
+    st.sampled_from(["orthographic", "perspective"]),
+    st.sampled_from(["joint", "theta"]),
+    st.sampled_from([False, 3.0]),
+    st.sampled_from(["default", "handmap"]),
+    st.lists(st.sampled_from((*KINDS, "views_geodesic")), min_size=1, max_size=4, unique=True),
+    st.lists(st.booleans(), min_size=0, max_size=4),
+)
+@settings(deadline=None, max_examples=40)
+def test_a_batch_and_its_crops_are_one(seed, projection, normalize, bridge, profile, kinds, valid):
+    rng = np.random.default_rng(seed)
+    crops = [rough_crop(rng, 21, projection) for _ in valid]
+    encoder = Encoder(MapParams(tuple(kinds), 32, profile, normalize, bridge), SKELETON)
+    rows = zip(crops, valid, strict=True)
+    depth = np.array([c.depth for c in crops], np.float32).reshape(-1, *(crops[0].depth.shape if crops else (64, 64)))
+    cube = np.array([c.cube.to_array() if v else [np.nan] * 4 for c, v in rows], np.float32).reshape(-1, 4)
+    joints = np.array([c.joints_mm for c in crops], np.float32).reshape(-1, 21, 3)
+    silhouettes = encoder.silhouettes(depth, cube)
+    shapes = {kind: get_map(kind).shape(32, SKELETON) for kind in kinds}
+    out = {kind: np.full((len(crops), *shape), np.nan, np.float32) for kind, shape in shapes.items()}
+    encoder.batch(depth, cube, joints, projection, silhouettes, out)
+    for k, crop in enumerate(crops):
+        if not valid[k]:
+            assert not silhouettes[k].any()
+            assert all(not made[k].any() for made in out.values())
+            continue
+        assert silhouettes[k].tobytes() == encoder.scene(crop).silhouette.tobytes()
+        want = encoder.crop(crop)
+        assert all(out[kind][k].tobytes() == want[kind].tobytes() for kind in kinds)
+
+
+@pytest.mark.parametrize("scaled", [False, True])
+def test_a_kind_gives_a_scale_if_it_is_scaled_and_only_then(scaled):
+    def encode(scene):
+        return Encoded(scene.euclidean, None if scaled else np.ones(scene.joints, np.float32))
+
+    kind = MapKind("wrong", "", "", len, (0.0, 1.0), encode, scaled=scaled)
+    crop = rough_crop(np.random.default_rng(5), 21, "orthographic")
+    with pytest.raises(UsageError, match=r"encode of wrong gives .* scale"):
+        kind.made_of(Scene(crop))
 
 
 @given(SEEDS, st.sampled_from(["orthographic", "perspective"]), st.sampled_from([16, 32, 100]))

@@ -1,6 +1,7 @@
-"""The maps that are 0 in the void, of one crop in one call, as values of the hand's cells alone.
+"""Several maps of a crop, or one map of many crops, in one call.
 
-A hand covers a fifth of its map. A store keeps no more than that, so a build need not make the rest.
+Of maps that are 0 in the void `on_hand` gives the values of the hand's cells alone: a hand covers a fifth of its map,
+and a store keeps no more than that, so a build need not make the rest.
 """
 
 from __future__ import annotations
@@ -9,18 +10,19 @@ import numpy as np
 
 from gmaps.kernels._jit import jit
 from gmaps.kernels.march.sweep import march
-from gmaps.kernels.planar import closeness, middles, nearness, surface_point
-from gmaps.kernels.raster import pool
+from gmaps.kernels.planar.along import geodesic, nearness
+from gmaps.kernels.planar.pool import pool
+from gmaps.kernels.planar.straight import closeness, middles, surface_point
 
 
 @jit
 def on_hand(depth, size, thickness, joints, joints_px, x, y, z, h, perspective, order, slowness, theta, ways):
-    """Values of `planar.geodesic` and `planar.euclidean` in the hand's cells.
+    """Values of `along.geodesic` and `straight.euclidean` in the hand's cells.
 
     Parameters
     ----------
     depth, size, thickness
-        See `raster.pool`.
+        See `pool.pool`.
     joints : (J, 3) float32
         mm.
     joints_px : (J, 2) float64
@@ -30,7 +32,7 @@ def on_hand(depth, size, thickness, joints, joints_px, x, y, z, h, perspective, 
     perspective : bool
         Whether rows and columns are the image's.
     order, slowness, theta
-        Of `planar.geodesic`.
+        Of `along.geodesic`.
     ways : int
         1 for along the hand, 2 for straight, 3 for both; what is not asked for is of no rows.
 
@@ -68,3 +70,22 @@ def on_hand(depth, size, thickness, joints, joints_px, x, y, z, h, perspective, 
             px, py, pz = surface_point(surface[r, c], across[r], across[c], x, y, z, h, perspective)
             closeness(jx, jy, jz, px, py, pz, np.float32(0), limit, inverse, straight[i])
     return silhouette, surface, cells, along, straight, scale
+
+
+@jit
+def geodesics(silhouette, joints_px, order, slowness, cell, theta, out, scale):
+    """`along.geodesic` of each of n silhouettes.
+
+    Parameters
+    ----------
+    silhouette : (n, H, H) bool
+    joints_px : (n, J, 2) float64
+    order, slowness
+        As there.
+    cell, theta : (n,) float64
+    out : (n, H, H, J) float32
+    scale : (n, J) float32
+        Filled.
+    """
+    for k in range(silhouette.shape[0]):
+        geodesic(silhouette[k], joints_px[k], order, slowness, cell[k], theta[k], out[k], scale[k])
