@@ -18,7 +18,17 @@ from numpy.typing import NDArray
 from gmaps.camera import Camera
 from gmaps.datasets.base import Check, DatasetInfo, Index, Split, Window
 from gmaps.datasets.protocol import Protocol, palm_of
-from gmaps.datasets.reader import Reader, check_joints, digest, frame_numbers, read_bytes, some_names
+from gmaps.datasets.reader import (
+    Pixels,
+    Reader,
+    check_joints,
+    cube_window,
+    cut_camera,
+    digest,
+    frame_numbers,
+    read_bytes,
+    some_names,
+)
 from gmaps.errors import DatasetError, FrameError
 from gmaps.formats import png
 from gmaps.formats.label_lines import Lines, parse_numbers, read_line, scan_file
@@ -88,28 +98,15 @@ class _Table(NamedTuple):
     digests: list[str]
 
 
-def parse_depth(data: bytes, name: str) -> NDArray[np.float32]:
-    """The depth image in an `image_D*.png`.
-
-    Parameters
-    ----------
-    data
-        The file's bytes.
-    name
-        What messages call it.
-
-    Returns
-    -------
-    (480, 640) float32
-        mm, 0 where there is no data.
+def parse_depth(data: bytes, name: str, pixels: Pixels | None = None) -> NDArray[np.float32]:
+    """The depth image in an `image_D*.png`, or those of its pixels: (480, 640) float32, mm, 0 where there is no data.
 
     Raises
     ------
     FrameError
         Not a 16-bit grey PNG of 640 x 480, or torn.
     """
-    depth: NDArray[np.float32] = png.decode(data, name, "grey16", _SIZE).astype(np.float32)
-    return depth
+    return png.decode(data, name, "grey16", _SIZE, pixels).astype(np.float32)
 
 
 def parse_name(word: bytes) -> int | None:
@@ -220,9 +217,13 @@ class Hands17(Reader):
         else:
             joints = parse_labels(line, where)
             check_joints(joints, name)
-        depth = parse_depth(read_bytes(self.path / name, name, _LARGEST_PNG), name)
+        pixels = cube_window(CAMERA, joints, window)
+        if box is not None:
+            box = box[0] - pixels[2], box[1] - pixels[0], *box[2:]
+        depth = parse_depth(read_bytes(self.path / name, name, _LARGEST_PNG), name, pixels)
         subject, sequence = int(index.subject[i]), int(index.sequence[i])
-        return Frame(depth, CAMERA, joints, int(index.frame[i]), subject, sequence, name, box)
+        camera = cut_camera(CAMERA, pixels)
+        return Frame(depth, camera, joints, int(index.frame[i]), subject, sequence, name, box)
 
     def fingerprint(self) -> dict[str, Any]:
         """See `DataSet.fingerprint`."""

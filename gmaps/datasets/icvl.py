@@ -19,7 +19,16 @@ from gmaps.camera import Camera
 from gmaps.datasets.base import Check, DatasetInfo, Index, Split, Window
 from gmaps.datasets.msra.bin_files import CAMERA as MSRA_CAMERA
 from gmaps.datasets.protocol import Protocol
-from gmaps.datasets.reader import Reader, check_joints, digest, read_bytes, some_names
+from gmaps.datasets.reader import (
+    Pixels,
+    Reader,
+    check_joints,
+    cube_window,
+    cut_camera,
+    digest,
+    read_bytes,
+    some_names,
+)
 from gmaps.errors import DatasetError, FrameError, unknown_name
 from gmaps.formats import png
 from gmaps.formats.label_lines import Lines, parse_numbers, read_line, scan_file
@@ -48,8 +57,7 @@ _FILES = {"train": ("Training", "labels.txt"), **{p: ("Testing", f"{p}.txt") for
 _NAME = re.compile(rb"(?:[A-Za-z0-9_-]+/)+image_\d{4,6}\.png")
 #: A folder of frames as they were recorded is called by a time of twelve digits, a turned copy by its angle.
 _LONGEST_ANGLE = 6
-_LARGEST_PNG = 2**20
-_SIZE = (320, 240)
+_LARGEST_PNG, _SIZE = 2**20, (320, 240)
 _CHOICES = {"rotations": ("all", "none"), "test_sequence": ("both", "1", "2"), "camera": tuple(CAMERAS)}
 
 INFO = DatasetInfo(
@@ -104,28 +112,15 @@ class _Table(NamedTuple):
     digests: dict[str, str]
 
 
-def parse_depth(data: bytes, name: str) -> NDArray[np.float32]:
-    """The depth image in an `image_*.png`.
-
-    Parameters
-    ----------
-    data
-        The file's bytes.
-    name
-        What messages call it.
-
-    Returns
-    -------
-    (240, 320) float32
-        mm, 0 where there is no data.
+def parse_depth(data: bytes, name: str, pixels: Pixels | None = None) -> NDArray[np.float32]:
+    """The depth image in an `image_*.png`, or those of its pixels: (240, 320) float32, mm, 0 where there is no data.
 
     Raises
     ------
     FrameError
         Not a 16-bit grey PNG of 320 x 240, or torn.
     """
-    depth: NDArray[np.float32] = png.decode(data, name, "grey16", _SIZE).astype(np.float32)
-    return depth
+    return png.decode(data, name, "grey16", _SIZE, pixels).astype(np.float32)
 
 
 def parse_labels(line: bytes, camera: Camera, name: str) -> NDArray[np.float32]:
@@ -239,9 +234,10 @@ class Icvl(Reader):
         line = read_line(self.path / labels, int(table.start[i]), name)
         joints = parse_labels(line, self.camera, f"{name}: {labels}, line {table.line[i]}")
         check_joints(joints, name)
-        depth = parse_depth(read_bytes(self.path / name, name, _LARGEST_PNG), name)
+        pixels = cube_window(self.camera, joints, window)
+        depth = parse_depth(read_bytes(self.path / name, name, _LARGEST_PNG), name, pixels)
         subject, sequence = int(index.subject[i]), int(index.sequence[i])
-        return Frame(depth, self.camera, joints, int(index.frame[i]), subject, sequence, name)
+        return Frame(depth, cut_camera(self.camera, pixels), joints, int(index.frame[i]), subject, sequence, name)
 
     def fingerprint(self) -> dict[str, Any]:
         """See `DataSet.fingerprint`."""

@@ -18,7 +18,17 @@ from numpy.typing import NDArray
 from gmaps.camera import Camera
 from gmaps.datasets.base import Check, DatasetInfo, Index, Split, Window
 from gmaps.datasets.protocol import Protocol
-from gmaps.datasets.reader import Reader, check_joints, cube_window, digest, frame_numbers, read_bytes, some_names
+from gmaps.datasets.reader import (
+    Pixels,
+    Reader,
+    check_joints,
+    cube_window,
+    cut_camera,
+    digest,
+    frame_numbers,
+    read_bytes,
+    some_names,
+)
 from gmaps.errors import DatasetError, FrameError, UsageError
 from gmaps.formats import png
 from gmaps.formats.mat import read_array
@@ -76,9 +86,7 @@ PROTOCOL = Protocol(
 )  # fmt: skip
 
 
-def parse_depth(
-    data: bytes, name: str, window: tuple[int, int, int, int] = (0, CAMERA.height, 0, CAMERA.width)
-) -> NDArray[np.float32]:
+def parse_depth(data: bytes, name: str, pixels: Pixels | None = None) -> NDArray[np.float32]:
     """The depth image in a `depth_1_*.png`, or a part of it.
 
     Parameters
@@ -87,8 +95,8 @@ def parse_depth(
         The file's bytes.
     name
         What messages call it.
-    window
-        top, bottom, left, right of the part, ends excluded.
+    pixels
+        top, bottom, left, right of a part, ends excluded.
 
     Returns
     -------
@@ -100,7 +108,7 @@ def parse_depth(
     FrameError
         Not an 8-bit RGB PNG of 640 x 480, torn, or with red in the part.
     """
-    image = png.decode(data, name, "rgb8", _SIZE, window)
+    image = png.decode(data, name, "rgb8", _SIZE, pixels)
     depth = np.empty(image.shape[:2], np.float32)
     if green_blue_mm(image, BACKGROUND_MM, depth):
         raise FrameError(f"{name}: has red in it, so it is a picture and no depth (G * 256 + B); take depth_1_*.png")
@@ -212,10 +220,7 @@ class Nyu(Reader):
         """Frame at position i; see `DataSet.read`."""
         data, place = self._bytes(i)
         pixels = cube_window(CAMERA, place[0], window)
-        top, _, left, _ = pixels
-        depth = parse_depth(data, place[-1], pixels)
-        height, width = depth.shape
-        return Frame(depth, CAMERA.cut(left, top, width, height), *place)
+        return Frame(parse_depth(data, place[-1], pixels), cut_camera(CAMERA, pixels), *place)
 
     def _bytes(self, i: int) -> tuple[bytes, tuple[NDArray[np.float32], int, int, int, str]]:
         """A frame's file, and what a `Frame` has besides depth and camera."""

@@ -88,7 +88,11 @@ class Reader:
 _MARGIN = 2
 
 
-def cube_window(camera: Camera, joints: NDArray[np.float32], window: Window | None) -> tuple[int, int, int, int]:
+#: top, bottom, left, right of a part of an image, ends excluded.
+Pixels = tuple[int, int, int, int]
+
+
+def cube_window(camera: Camera, joints: NDArray[np.float32], window: Window | None) -> Pixels:
     """The pixels of an image that a crop needs.
 
     Parameters
@@ -122,6 +126,12 @@ def cube_window(camera: Camera, joints: NDArray[np.float32], window: Window | No
         max(top - _MARGIN, 0), min(bottom + _MARGIN, camera.height),
         max(left - _MARGIN, 0), min(right + _MARGIN, camera.width),
     )  # fmt: skip
+
+
+def cut_camera(camera: Camera, pixels: Pixels) -> Camera:
+    """The camera of a part of its image."""
+    top, bottom, left, right = pixels
+    return camera.cut(left, top, right - left, bottom - top)
 
 
 def open_at_once(path: str, flags: int) -> int:

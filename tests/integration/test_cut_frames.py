@@ -12,13 +12,24 @@ from gmaps.datasets.base import Window, read_window
 from gmaps.datasets.write.tree import write_tree
 from gmaps.errors import FrameError
 from gmaps.frame import Cube
+from tests.trees import bighand_tree, hands17_tree, icvl_tree
+
+#: Data set -> what writes it, and options.
+SETS = {
+    "nyu": ("nyu", {}), "msra": ("msra", {}), "folder": ("folder", {}), "synhand5m": ("synhand", {"cut": "forearm"}),
+    "icvl": (icvl_tree, {}), "hands17": (hands17_tree, {}), "bighand": (bighand_tree, {}),
+}  # fmt: skip
 
 
-@pytest.fixture(scope="module", params=["nyu", "msra"])
+@pytest.fixture(scope="module", params=SETS)
 def data(request, tmp_path_factory):
     root = tmp_path_factory.mktemp(request.param)
-    write_tree(root, request.param, 6, seed=7, workers=1)
-    return gmaps.load_dataset(request.param, root=root)
+    write, options = SETS[request.param]
+    if callable(write):
+        write(root)
+    else:
+        write_tree(root, write, 4, seed=7, workers=1)
+    return gmaps.load_dataset(request.param, root=root, **options)
 
 
 def cropped(frame, cube, projection):
@@ -57,7 +68,7 @@ def test_a_cube_that_nobody_knows_yet_needs_the_whole(data):
 
 
 def test_a_window_is_smaller_than_its_image(data):
-    part = data.read(0, Window(120.0))
+    part = data.read(0, Window(50.0))
     assert part.depth.shape == (part.camera.height, part.camera.width)
     assert part.depth.size < data.camera.width * data.camera.height / 3
 
@@ -77,3 +88,23 @@ def test_a_read_that_takes_no_window_is_asked_without_one(data):
         vars(made).update(vars(data))
         assert (read_window(made, 0, Window(120.0)).depth.shape == size) is whole
         np.testing.assert_array_equal(made.read(0).depth, data.read(0).depth)
+
+
+def test_a_box_moves_with_the_part(tmp_path):
+    """HANDS17's test frames have a box and no joints; a centre file says where the hand is."""
+    _, truth = hands17_tree(tmp_path)
+    (tmp_path / "frame").mkdir()
+    (tmp_path / "training" / "images").rename(tmp_path / "frame" / "images")
+    boxes = "".join(f"image_D{k + 1:08d}.png\t200\t150\t250\t220\n" for k in range(len(truth)))
+    (tmp_path / "frame" / "BoundingBox.txt").write_text(boxes)
+    data = gmaps.load_dataset("hands17", root=tmp_path, split="test")
+    for i, (_, joints) in enumerate(truth):
+        whole = data.read(i)
+        assert data.read(i, Window(120.0)).depth.shape == whole.depth.shape  # where the hand is, nobody knows
+        part = data.read(i, Window(120.0, joints.mean(axis=0)))
+        assert part.depth.size < whole.depth.size / 3
+        # The same ray goes through the box's corner.
+        for frame in (whole, part):
+            corner = np.array(frame.box[:2]) - (frame.camera.cx, frame.camera.cy)
+            np.testing.assert_allclose(corner, [200 - whole.camera.cx, 150 - whole.camera.cy])
+            assert frame.box[2:] == (250, 220)

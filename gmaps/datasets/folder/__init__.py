@@ -22,7 +22,7 @@ from gmaps.datasets.folder.frame_labels import parse_labels
 from gmaps.datasets.folder.frame_table import Table, in_split, read_table
 from gmaps.datasets.folder.images import largest_file, parse_depth, parse_labels_image
 from gmaps.datasets.folder.patterns import Pattern, Values
-from gmaps.datasets.reader import Reader, check_joints, digest, read_bytes
+from gmaps.datasets.reader import Pixels, Reader, check_joints, cube_window, cut_camera, digest, read_bytes
 from gmaps.errors import DatasetError, FrameError, UsageError, unknown_name
 from gmaps.formats import npy
 from gmaps.frame import Frame
@@ -122,11 +122,12 @@ class Folder(Reader):
         joints = self._joints(row, values)
         if said.joints is not None:
             check_joints(joints, name)
-        depth = parse_depth(self._bytes(said.depth.files, values), name, said.depth, self.size)
+        pixels = cube_window(self.camera, joints, window)
+        depth = parse_depth(self._bytes(said.depth.files, values), name, said.depth, self.size, pixels)
         if self.cut:
-            depth[np.isin(self.segmentation(i), self.cut)] = 0
-        index = self._index
-        return Frame(depth, self.camera, joints, row, int(index.subject[i]), int(index.sequence[i]), name)
+            depth[np.isin(self._segmentation(values, pixels), self.cut)] = 0
+        index, camera = self._index, cut_camera(self.camera, pixels)
+        return Frame(depth, camera, joints, row, int(index.subject[i]), int(index.sequence[i]), name)
 
     def _bytes(self, files: Pattern, values: Values, limit: int = 0) -> bytes:
         name = files.path(values)
@@ -153,10 +154,13 @@ class Folder(Reader):
         FrameError
             The file cannot be used.
         """
-        kind, values = self.description.segmentation, self._values(i)
+        return self._segmentation(self._values(i), None)
+
+    def _segmentation(self, values: Values, pixels: Pixels | None) -> NDArray[np.uint8]:
+        kind = self.description.segmentation
         if kind is None:
             raise UsageError(f"{self.path / FILE} has no [segmentation]")
-        return parse_labels_image(self._bytes(kind.files, values), kind.files.path(values), kind, self.size)
+        return parse_labels_image(self._bytes(kind.files, values), kind.files.path(values), kind, self.size, pixels)
 
     def vertices(self, i: int) -> NDArray[np.float32]:
         """(V, 3) float32 mm, camera axes: the mesh of the frame at position i.

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gmaps.datasets.folder.description import Depth, Segmentation
-from gmaps.datasets.reader import FARTHEST_MM
+from gmaps.datasets.reader import FARTHEST_MM, Pixels
 from gmaps.errors import FrameError
 from gmaps.formats import npy, png, tiff
 
@@ -58,8 +58,10 @@ def check_image(file: BinaryIO, file_size: int, name: str, kind: Depth | Segment
         _check_array(header.shape, header.dtype, name, kind, size)
 
 
-def parse_depth(data: bytes, name: str, depth: Depth, size: tuple[int, int]) -> NDArray[np.float32]:
-    """A depth frame in mm.
+def parse_depth(
+    data: bytes, name: str, depth: Depth, size: tuple[int, int], pixels: Pixels | None = None
+) -> NDArray[np.float32]:
+    """A depth frame, or a part of it, in mm.
 
     Parameters
     ----------
@@ -71,10 +73,12 @@ def parse_depth(data: bytes, name: str, depth: Depth, size: tuple[int, int]) -> 
         [depth] of the description.
     size
         (width, height), pixels.
+    pixels
+        top, bottom, left, right of a part, ends excluded.
 
     Returns
     -------
-    (H, W) float32
+    (H, W) float32, or as large as the part
         mm, 0 where there is no data.
 
     Raises
@@ -82,7 +86,7 @@ def parse_depth(data: bytes, name: str, depth: Depth, size: tuple[int, int]) -> 
     FrameError
         Another kind of file, a torn one, depths that cannot be.
     """
-    raw = _parse(data, name, depth, size)
+    raw = _parse(data, name, depth, size, pixels)
     if depth.rgb:
         raw = _weighted(raw, name, depth.rgb)
     with np.errstate(all="ignore"):  # NaN, and more than float32 holds
@@ -103,19 +107,21 @@ def parse_depth(data: bytes, name: str, depth: Depth, size: tuple[int, int]) -> 
     return mm
 
 
-def parse_labels_image(data: bytes, name: str, kind: Segmentation, size: tuple[int, int]) -> NDArray[np.uint8]:
-    """A segmentation.
+def parse_labels_image(
+    data: bytes, name: str, kind: Segmentation, size: tuple[int, int], pixels: Pixels | None = None
+) -> NDArray[np.uint8]:
+    """A segmentation, or a part of it.
 
     Parameters
     ----------
-    data, name, size
+    data, name, size, pixels
         As in `parse_depth`.
     kind
         [segmentation] of the description.
 
     Returns
     -------
-    (H, W) uint8
+    (H, W) uint8, or as large as the part
         Places in `kind.labels`.
 
     Raises
@@ -123,7 +129,7 @@ def parse_labels_image(data: bytes, name: str, kind: Segmentation, size: tuple[i
     FrameError
         Another kind of file, a torn one, a value without label.
     """
-    raw = _parse(data, name, kind, size)
+    raw = _parse(data, name, kind, size, pixels)
     low, high = int(raw.min()), int(raw.max())
     if not 0 <= low <= high < len(kind.labels):
         raise FrameError(
@@ -138,15 +144,21 @@ def _png_kind(kind: Depth | Segmentation) -> png.Kind:
     return "rgb8" if kind.rgb else "grey16"
 
 
-def _parse(data: bytes, name: str, kind: Depth | Segmentation, size: tuple[int, int]) -> NDArray[Any]:
+def _parse(
+    data: bytes, name: str, kind: Depth | Segmentation, size: tuple[int, int], pixels: Pixels | None
+) -> NDArray[Any]:
     suffix = kind.files.suffix
     if suffix == ".png":
-        return png.decode(data, name, _png_kind(kind), size)
+        return png.decode(data, name, _png_kind(kind), size, pixels)
     if suffix in (".tif", ".tiff"):
-        return tiff.decode_tiff(data, name, size)
-    raw = npy.parse_npy(data, name) if suffix == ".npy" else npy.parse_npz(data, name, kind.array)
-    _check_array(raw.shape, raw.dtype, name, kind, size)
-    return raw
+        raw = tiff.decode_tiff(data, name, size)
+    else:
+        raw = npy.parse_npy(data, name) if suffix == ".npy" else npy.parse_npz(data, name, kind.array)
+        _check_array(raw.shape, raw.dtype, name, kind, size)
+    if pixels is None:
+        return raw
+    top, bottom, left, right = pixels
+    return raw[top:bottom, left:right]
 
 
 def _check_array(
