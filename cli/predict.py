@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import click
@@ -29,10 +30,25 @@ class _Numbers(click.ParamType):
         return found
 
 
+#: Options that say nothing of a store, and of one image.
+_OF_A_FRAME = {"camera": "--camera", "unit": "--unit", "depth_range": "--range", "center": "--center",
+               "save": "--save"}  # fmt: skip
+_OF_A_STORE = {"out": "--out", "all_joints": "--all-joints", "batch": "--batch", "workers": "--workers"}
+
+
+def _refuse_idle(options: dict[str, str], what: str) -> None:
+    """Options that would change nothing are refused, lest somebody believes that they did."""
+    context = click.get_current_context()
+    for name, option in options.items():
+        if context.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT:
+            raise click.UsageError(f"{option} is for {what}")
+
+
 @click.command()
 @click.argument("store", required=False)
 @click.option("--checkpoint", required=True, metavar="C", help="A file of `gmaps train`, or its run's folder.")
-@click.option("--out", metavar="PRED.txt", help="Where a store's predictions go; by default to stdout.")
+@click.option("--out", metavar="PRED.txt", help="Where a store's predictions go; - for stdout.")
+@click.option("--model", metavar="MODULE:NAME", help="Where the checkpoint is of a network of your own.")
 @click.option("--all-joints", is_flag=True, help="Write all joints, not only those that the field evaluates.")
 @click.option("--batch", type=click.IntRange(min=1), default=128, show_default=True, help="Frames at a time.")
 @click.option("--workers", type=click.IntRange(min=0), default=0, show_default=True, help="Processes that read.")
@@ -48,10 +64,11 @@ class _Numbers(click.ParamType):
 def predict(store: str | None, frame: str | None, as_json: bool, **options: Any) -> None:
     """Predict joints, of all frames of STORE or of one --frame.
 
-    A store's are written in the field's text format: one frame a line, u v d of each joint, px and mm.
+    A store's are written to --out in the field's text format: one frame a line, u v d of each joint, px and mm.
     """
     if (store is None) == (frame is None):
         raise click.UsageError("give either a STORE or --frame DEPTH.png")
+    _refuse_idle(_OF_A_FRAME if frame is None else _OF_A_STORE, "one --frame" if frame is None else "a STORE")
     if frame is None:
         _predict_store(str(store), as_json, options)
     else:
@@ -65,56 +82,57 @@ def _predict_store(path: str, as_json: bool, options: dict[str, Any]) -> None:
     import numpy as np
 
     from gmaps.evaluation.files import write_table
-    from gmaps.inference.predictor import predict_store, store_camera, to_uvd
+    from gmaps.inference.predictor import Predictor, store_camera, to_uvd
     from gmaps.store import open_store
 
     store = open_store(path)
     camera, started = store_camera(store), time.perf_counter()
-    found = predict_store(
-        store, options["checkpoint"], batch=options["batch"], workers=options["workers"], device=options["device"]
-    )
+    predictor = Predictor(options["checkpoint"], device=options["device"], network=options["model"])
+    found = predictor.store(store, batch=options["batch"], workers=options["workers"])
     seconds = time.perf_counter() - started
     skeleton = None if options["all_joints"] else store.skeleton
     out = options["out"]
     error = float(np.nanmean(found.errors))
     uvd = to_uvd(found.joints, camera, skeleton)
-    if out is not None:
-        write_table(out, uvd)
-    elif not as_json:
+    if out == "-":
         np.savetxt(sys.stdout, uvd.reshape(len(uvd), -1), fmt="%.3f")
+    elif out is not None:
+        write_table(out, uvd)
     if as_json:
         print_json({"frames": len(found.joints), "rejected": found.rejected.tolist(), "mean_error_mm": error,
                     "seconds": seconds, "out": out})  # fmt: skip
         return
     click.echo(
         f"{len(found.joints):,} frames, {len(found.joints) / seconds:,.0f} frames/s; mean error against the "
-        f"store's own joints {error:.2f} mm", err=True,
+        f"store's own joints {error:.2f} mm" + ("; --out PRED.txt writes them" if out is None else ""),
+        err=out == "-",
     )  # fmt: skip
     if len(found.rejected):
-        click.echo(f"{len(found.rejected):,} rejected frames repeat the line before them", err=True)
+        click.echo(f"{len(found.rejected):,} rejected frames repeat the line before them", err=out == "-")
 
 
 def _predict_frame(path: str, as_json: bool, options: dict[str, Any]) -> None:
     from gmaps.camera import Camera
-    from gmaps.inference.predictor import predict_frame, read_depth
-    from gmaps.skeleton import Skeleton
-    from gmaps.training.checkpoint import load_checkpoint
+    from gmaps.inference.predictor import Predictor, check_range, read_depth
 
     if options["camera"] is None:
         raise click.UsageError("--frame needs --camera FX,FY,CX,CY")
+    if not (math.isfinite(options["unit"]) and options["unit"] > 0):
+        raise click.UsageError(f"--unit is the mm that a value stands for, more than 0: got {options['unit']:g}")
+    check_range(options["depth_range"])
     depth = read_depth(path, options["unit"])
     fx, fy, cx, cy = options["camera"]
-    found = predict_frame(
-        depth, Camera(fx, fy, cx, cy, depth.shape[1], depth.shape[0]), options["checkpoint"], name=path,
-        depth_range=options["depth_range"], center=options["center"], device=options["device"],
+    predictor = Predictor(options["checkpoint"], device=options["device"], network=options["model"])
+    found = predictor.frame(
+        depth, Camera(fx, fy, cx, cy, depth.shape[1], depth.shape[0]), name=path,
+        depth_range=options["depth_range"], center=options["center"],
     )  # fmt: skip
-    state = load_checkpoint(options["checkpoint"])
-    skeleton = Skeleton.from_dict(state["skeleton"])
+    skeleton = predictor.skeleton
     if options["save"] is not None:
         from gmaps.plot.overlay import frame_figure
         from gmaps.plot.sample import save_figure
 
-        save_figure(frame_figure(found, skeleton, state["crop"]["half_side"]), options["save"])
+        save_figure(frame_figure(found, skeleton, predictor.half_side), options["save"])
     joints = dict(zip(skeleton.joints, found.joints.tolist(), strict=True))
     if as_json:
         print_json({"frame": path, "joints_mm": joints})

@@ -10,6 +10,20 @@ import click
 from ._common import json_option, print_json
 
 
+class _Pair(click.ParamType):
+    """KEY=VALUE; the value becomes a number, a yes or no, or several of them where there are commas."""
+
+    name = "KEY=VALUE"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, Any]:
+        if isinstance(value, tuple):
+            return value
+        key, sign, text = str(value).partition("=")
+        if not sign or not key.strip():
+            self.fail(f"{value!r} is not KEY=VALUE", param, ctx)
+        return key.strip(), _value(text.strip())
+
+
 class _Widths(click.ParamType):
     name = "widths"
 
@@ -20,12 +34,24 @@ class _Widths(click.ParamType):
             self.fail(f"{value!r} is not a list of numbers such as 16,32", param, ctx)
 
 
+def _value(text: str) -> Any:
+    if "," in text:
+        return tuple(_value(part.strip()) for part in text.split(",") if part.strip())
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return {"true": True, "false": False}.get(text.lower(), text)
+
+
+#: Parameters that most networks have, by options of their own; -P gives any.
 _NETWORK = (
     click.option("--size", type=int, metavar="S", help="Rows and columns that the network reads."),
     click.option("--stem", type=_Widths(), metavar="C,C", help="Channels of the layers that halve S."),
     click.option("--width", type=int, metavar="C", help="Channels that are guided."),
     click.option("--repeats", type=int, metavar="R", help="Stages of guidance."),
-    click.option("--branch", type=click.Choice(["residual", "hourglass"]), help="What each stage begins with."),
+    click.option("--branch", metavar="NAME", help="What each stage begins with: residual or hourglass."),
     click.option("--head", type=_Widths(), metavar="C,C,C", help="Channels of the layers behind guidance."),
     click.option("--hidden", type=int, metavar="N", help="Width of the layer before the last."),
     click.option("--dropout", type=float, help="Share of it left out in training."),
@@ -43,8 +69,9 @@ _TRAINING = (
     click.option("--clip", type=float, default=1.0, show_default=True, help="Largest norm of the gradient; 0: none."),
     click.option("--patience", type=int, default=5, show_default=True,
                  help="Stop after so many epochs without a better validation, or at 1.1 times the best; 0: never."),
-    click.option("--validation", default="0.1", show_default=True, metavar="0.1|subjects:0.1|S9,...",
-                 help="Validate on a share of the frames, on a share of the people, or on these people; 0: not."),
+    click.option("--validation", default="auto", show_default=True, metavar="0.1|subjects:0.1|S9,...",
+                 help="Validate on a share of the frames, on a share of the people, or on these people; 0: not. "
+                 "auto: a tenth of the people where there are several, else of the frames."),
     click.option("--shuffle", type=click.Choice(["uniform", "blocks"]), default="uniform", show_default=True,
                  help="blocks: rows of eight files at a time, for a store larger than memory."),
     click.option("--seed", type=int, default=0, show_default=True, help="Decides weights, order and dropout."),
@@ -57,8 +84,8 @@ _TRAINING = (
     click.option("--on-the-fly", is_flag=True, help="Compute the maps while training; the store need not hold them."),
 )  # fmt: skip
 _LOSS = (
-    click.option("--map-weight", type=float, default=1.0, show_default=True, help="Of the map loss; 0 turns it off."),
-    click.option("--pose-weight", type=float, default=1.0, show_default=True, help="Of the pose loss."),
+    click.option("--map-weight", type=float, help="Of the map loss; 0 turns it off. By default the map kind's own."),
+    click.option("--pose-weight", type=float, help="Of the pose loss; 1 by default."),
     click.option("--pose-loss", "pose", type=click.Choice(["l1", "smooth_l1", "l2"]), default="l1",
                  show_default=True, help="Of residuals in half sides of the cube."),
 )  # fmt: skip
@@ -75,10 +102,24 @@ def _options(group: tuple[Callable[..., Any], ...]) -> Callable[[Callable[..., A
 
 @click.command()
 @click.argument("store")
-@click.option("--model", default="geodesic_weighted", show_default=True, metavar="KIND",
-              help="baseline, unguided, heatmap, euclidean, offset, geodesic, geodesic_weighted, geodesic_surface, "
-              "limb, views, voxel or voxel_geodesic.")  # fmt: skip
-@click.option("--out", required=True, metavar="RUN", help="Folder of checkpoints and log.")
+@click.option(
+    "--model",
+    default="geodesic_weighted",
+    show_default=True,
+    metavar="NAME|MODULE:NAME",
+    help="A network of gmaps, such as baseline, unguided, heatmap, euclidean, offset, geodesic, "
+    "geodesic_weighted, geodesic_surface, limb, views, voxel or voxel_geodesic; or one of your own.",
+)
+@click.option("-P", "params", multiple=True, type=_Pair(), help="A parameter of the network; may be repeated.")
+@click.option(
+    "--weight",
+    "weights",
+    multiple=True,
+    type=_Pair(),
+    metavar="TERM=W",
+    help="Of a term of the network's loss; may be repeated.",
+)
+@click.option("--out", required=True, metavar="RUN", help="Folder of checkpoints and log.")  # fmt: skip
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
 @click.option("--overwrite", is_flag=True, help="Begin anew, whatever RUN holds.")
 @click.option("--checkpoint-minutes", type=float, default=5.0, show_default=True, help="Between checkpoints.")
@@ -88,8 +129,11 @@ def _options(group: tuple[Callable[..., Any], ...]) -> Callable[[Callable[..., A
 @_options(_LOSS)
 @_options(_NETWORK)
 @json_option
-def train(store: str, model: str, out: str, device: str, quiet: bool, as_json: bool, **options: Any) -> None:
-    """Train a HandMap from STORE.
+def train(
+    store: str, model: str, out: str, device: str, quiet: bool, as_json: bool, params: tuple[tuple[str, Any], ...],
+    weights: tuple[tuple[str, Any], ...], **options: Any,
+) -> None:  # fmt: skip
+    """Train a network from STORE.
 
     The same command again goes on where a run was stopped. RUN gets best.pt, of the smallest validation error,
     last.pt and log.csv. On several GPUs: `torchrun --nproc-per-node 4 -m gmaps.cli train ...`.
@@ -97,19 +141,20 @@ def train(store: str, model: str, out: str, device: str, quiet: bool, as_json: b
     from dataclasses import asdict
     from pathlib import Path
 
-    from gmaps.nets.handmap import model_params
+    from gmaps.nets.registry import NamedNetwork
     from gmaps.store import open_store
     from gmaps.training.fit import train as run
     from gmaps.training.loss import LossParams
     from gmaps.training.params import TrainParams
 
-    changes = {k: options.pop(k) for k in [*_names(_NETWORK)]}
-    network = model_params(model, **{k: v for k, v in changes.items() if v is not None})
-    loss = LossParams(**{k: options.pop(k) for k in _names(_LOSS)})
-    params = TrainParams(**{k: options.pop(k) for k in _names(_TRAINING)}, loss=loss)
-    ended = run(
-        open_store(store), Path(out), network, params, device=device, progress=not quiet, **options
-    )  # fmt: skip
+    changes = {k: options.pop(k) for k in _names(_NETWORK)}
+    network = NamedNetwork(model, {k: v for k, v in changes.items() if v is not None} | dict(params))
+    for name, weight in weights:
+        if not isinstance(weight, int | float):
+            raise click.UsageError(f"--weight {name}={weight}: a weight is a number")
+    loss = LossParams(**{k: options.pop(k) for k in _names(_LOSS)}, weights=dict(weights))
+    how = TrainParams(**{k: options.pop(k) for k in _names(_TRAINING)}, loss=loss)
+    ended = run(open_store(store), Path(out), network, how, device=device, progress=not quiet, **options)
     if as_json:
         print_json({**asdict(ended), "waiting": ended.waited / max(ended.seconds, 1e-9)})
     else:

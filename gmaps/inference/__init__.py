@@ -8,3 +8,7 @@ try:
     import torch  # noqa: F401
 except ImportError:
     raise MissingExtraError("torch", "train", "gmaps.inference") from None
+
+from gmaps.inference.predictor import Predictor
+
+__all__ = ["Predictor"]

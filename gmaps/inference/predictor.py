@@ -1,11 +1,10 @@
-"""Joints by a trained network: of all frames of a store, or of one depth image."""
+"""Joints by a trained network, loaded once: of crops, of depth images, of all frames of a store."""
 
 from __future__ import annotations
 
 import os
-import struct
-from pathlib import Path
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -14,18 +13,18 @@ from numpy.typing import NDArray
 from gmaps.camera import Camera
 from gmaps.center import find_center
 from gmaps.crop import crop_frame
-from gmaps.errors import FrameError, StoreError
-from gmaps.formats import png
+from gmaps.errors import StoreError, UsageError
 from gmaps.frame import Crop, Cube, Frame
-from gmaps.maps import Encoder, MapParams
-from gmaps.maps.multiview import views
-from gmaps.nets.handmap import HandMap, ModelParams
+from gmaps.inference.depth_file import read_depth
+from gmaps.nets.inputs import batch_of, map_kinds
 from gmaps.skeleton import Skeleton
 from gmaps.store import Store
 from gmaps.training.checkpoint import check_store, load_checkpoint, restore_model
-from gmaps.training.device import Device, open_device
-from gmaps.training.feed import in_order, make_dataset, make_loader
-from gmaps.training.fit import predict_batches
+from gmaps.training.device import find_device
+from gmaps.training.feed import in_order, make_dataset, make_loader, to_device
+from gmaps.training.judge import decode_batch, predict_batches
+
+__all__ = ["Predictions", "Predictor", "predict_frame", "predict_store", "read_depth", "store_camera", "to_uvd"]
 
 Array = NDArray[np.float32]
 
@@ -48,9 +47,152 @@ class Predictions(NamedTuple):
     rejected: NDArray[np.int64]
 
 
+class Predictor:
+    """A trained network, loaded once, for as many predictions as are wanted.
+
+    Parameters
+    ----------
+    checkpoint
+        A file of `gmaps train`, or its run's folder, of which best.pt is taken.
+    device
+        "auto", "cpu" or "cuda".
+    precision
+        "float32", "bf16", "fp16" or "auto".
+    network
+        MODULE:NAME, where the checkpoint is of a network of one's own: see `restore_model`.
+
+    Raises
+    ------
+    CheckpointError
+        It is damaged, or its network is not known here.
+
+    Examples
+    --------
+    >>> predictor = Predictor("runs/x")  # doctest: +SKIP
+    >>> predictor.frame(depth, camera).joints  # doctest: +SKIP
+    >>> predictor.store(gmaps.open_store("msra.zarr")).joints  # doctest: +SKIP
+    """
+
+    def __init__(
+        self, checkpoint: str | os.PathLike[str], *, device: str = "auto", precision: str = "float32",
+        network: str | None = None,
+    ) -> None:  # fmt: skip
+        self.checkpoint = os.fspath(checkpoint)
+        self._state = load_checkpoint(checkpoint)
+        self._device = find_device(device, precision)
+        self.net = self._device.place(restore_model(self._state, checkpoint, network))
+        for part in ("optimizer", "weights"):
+            self._state.pop(part, None)
+
+    @property
+    def skeleton(self) -> Skeleton:
+        """Of the joints that it gives."""
+        found: Skeleton = self.net.skeleton
+        return found
+
+    @property
+    def half_side(self) -> float:
+        """Of the cubes that it has learnt, mm."""
+        return float(self._state["crop"]["half_side"])
+
+    def crops(self, crops: Iterable[Crop], *, batch: int = 128) -> Array:
+        """Joints of crops, all of one size; their own joints are not looked at.
+
+        Parameters
+        ----------
+        crops
+            As `crop` makes them, or `gmaps.crop_frame`.
+        batch
+            How many at a time.
+
+        Returns
+        -------
+        (N, J, 3) float32
+            mm, camera axes.
+        """
+        todo, found = list(crops), []
+        with torch.inference_mode():
+            for k in range(0, len(todo), batch):
+                made = batch_of(
+                    todo[k : k + batch], self.net.inputs, self.net.size, self._state["maps"], self.skeleton
+                )
+                found.append(decode_batch(self.net, to_device(made, self._device.torch), self._device).cpu().numpy())
+        return np.concatenate(found) if found else np.empty((0, len(self.skeleton), 3), np.float32)
+
+    def crop(
+        self, frame: Frame, center: Sequence[float] | NDArray[np.floating] | None = None,
+        depth_range: tuple[float, float] = (100.0, 1500.0),
+    ) -> Crop:  # fmt: skip
+        """What the network sees of a frame.
+
+        Raises
+        ------
+        FrameError
+            There is no hand in the range.
+        """
+        crop, half = self._state["crop"], self.half_side
+        found = find_center(frame, "com" if center is None else np.asarray(center), half, check_range(depth_range))
+        return crop_frame(frame, Cube(found, half), size=crop["size"], projection=crop["projection"])
+
+    def frame(
+        self, depth: Array, camera: Camera, *, name: str = "frame",
+        depth_range: tuple[float, float] = (100.0, 1500.0), center: NDArray[np.floating] | None = None,
+    ) -> Frame:  # fmt: skip
+        """Joints of one depth image, found without any ground truth; see `predict_frame`."""
+        return self.frames([depth], camera, names=[name], depth_range=depth_range, centers=[center])[0]
+
+    def frames(
+        self, depths: Iterable[Array], camera: Camera, *, names: Sequence[str] | None = None,
+        depth_range: tuple[float, float] = (100.0, 1500.0),
+        centers: Sequence[NDArray[np.floating] | None] | None = None, batch: int = 128,
+    ) -> list[Frame]:  # fmt: skip
+        """As `frame`, of many images of one camera."""
+        near, far = check_range(depth_range)
+        images = [np.ascontiguousarray(d, np.float32) for d in depths]
+        blank = np.full((len(self.skeleton), 3), (0, 0, far), np.float32)
+        called = names if names is not None else [f"frame {k}" for k in range(len(images))]
+        frames = [Frame(d, camera, blank, name=n) for d, n in zip(images, called, strict=True)]
+        known = centers if centers is not None else [None] * len(images)
+        seen = [self.crop(f, c, (near, far)) for f, c in zip(frames, known, strict=True)]
+        joints = self.crops(seen, batch=batch)
+        return [Frame(f.depth, camera, j, name=f.name) for f, j in zip(frames, joints, strict=True)]
+
+    def store(self, store: Store, *, batch: int = 128, workers: int = 0) -> Predictions:
+        """Joints of every row of a store of crops such as the checkpoint has learnt; see `predict_store`."""
+        check_store(self._state, store, self.checkpoint)
+        lacking = [kind for kind in map_kinds(self.net.inputs) if kind not in store.maps]
+        data = make_dataset(store, self.net, learn=False, on_the_fly=bool(lacking))
+        joints = np.full((len(store), len(store.skeleton), 3), np.nan, np.float32)
+        errors = np.full(len(store), np.nan, np.float32)
+        steps = in_order(np.arange(len(data)), batch)
+        found = predict_batches(self.net, make_loader(data, steps, workers), self._device)
+        for positions, (xyz, error) in zip(steps, found, strict=True):
+            joints[data.rows[positions]], errors[data.rows[positions]] = xyz, error
+        known = np.isfinite(joints[:, 0, 0])
+        if not known.any():
+            raise StoreError(f"{store.path} holds no frame with a crop: nothing can be predicted")
+        # A row before the first known one repeats that.
+        nearest = np.maximum.accumulate(np.where(known, np.arange(len(store)), np.flatnonzero(known)[0]))
+        return Predictions(joints[nearest], errors, np.flatnonzero(~known))
+
+
+def check_range(depth_range: Sequence[float]) -> tuple[float, float]:
+    """Two depths, mm, between which a hand can be.
+
+    Raises
+    ------
+    UsageError
+        They are not finite, not in order, or before the camera.
+    """
+    near, far = (float(v) for v in depth_range)
+    if not (np.isfinite([near, far]).all() and 0 <= near < far):
+        raise UsageError(f"a depth range is NEAR,FAR in mm, 0 <= NEAR < FAR, both finite: got {near:g},{far:g}")
+    return near, far
+
+
 def predict_store(
     store: Store, checkpoint: str | os.PathLike[str], *, batch: int = 128, workers: int = 0, device: str = "auto",
-    precision: str = "float32",
+    precision: str = "float32", network: str | None = None,
 ) -> Predictions:  # fmt: skip
     """Joints of every row of a store.
 
@@ -58,10 +200,10 @@ def predict_store(
     ----------
     store
         Crops of the kind that the checkpoint has learnt.
-    checkpoint
-        A file of `gmaps train`, or its run's folder, of which best.pt is taken.
-    batch, workers, device, precision
-        How to compute.
+    checkpoint, device, precision, network
+        See `Predictor`.
+    batch, workers
+        How to read.
 
     Raises
     ------
@@ -70,25 +212,9 @@ def predict_store(
     StoreError
         No row holds a crop.
     """
-    state = load_checkpoint(checkpoint)
-    check_store(state, store, checkpoint)
-    net = restore_model(state, checkpoint)
-    data = make_dataset(store, net.params, guided=False, on_the_fly=net.params.reads not in store.maps)
-    joints = np.full((len(store), len(store.skeleton), 3), np.nan, np.float32)
-    errors = np.full(len(store), np.nan, np.float32)
-    with open_device(device, precision) as opened:
-        net = opened.place(net)
-        steps = in_order(np.arange(len(data)), batch)
-        for positions, (xyz, error) in zip(
-            steps, predict_batches(net, make_loader(data, steps, workers), opened), strict=True
-        ):
-            joints[data.rows[positions]], errors[data.rows[positions]] = xyz, error
-    known = np.isfinite(joints[:, 0, 0])
-    if not known.any():
-        raise StoreError(f"{store.path} holds no frame with a crop: nothing can be predicted")
-    # A row before the first known one repeats that.
-    nearest = np.maximum.accumulate(np.where(known, np.arange(len(store)), np.flatnonzero(known)[0]))
-    return Predictions(joints[nearest], errors, np.flatnonzero(~known))
+    return Predictor(checkpoint, device=device, precision=precision, network=network).store(
+        store, batch=batch, workers=workers
+    )
 
 
 def store_camera(store: Store) -> Camera:
@@ -126,48 +252,10 @@ def to_uvd(joints: Array, camera: Camera, skeleton: Skeleton | None = None) -> N
     return camera.project(joints[:, chosen])
 
 
-def read_depth(path: str | os.PathLike[str], unit: float = 1.0) -> Array:
-    """A depth image: a 16-bit grey PNG, or an array in a .npy file.
-
-    Parameters
-    ----------
-    path
-        The file.
-    unit
-        mm that a value of 1 stands for.
-
-    Returns
-    -------
-    (H, W) float32
-        mm; 0 where nothing was seen.
-
-    Raises
-    ------
-    FrameError
-        No such file, or no depth image.
-    """
-    file = Path(path)
-    try:
-        if file.suffix == ".npy":
-            image = np.load(file, allow_pickle=False)
-        else:
-            data = file.read_bytes()
-            width, height = struct.unpack(">II", data[16:24].ljust(8, b"\0"))
-            image = png.decode(data, str(file), "grey16", (width, height))
-    except FileNotFoundError:
-        raise FrameError(f"{file}: no such depth image") from None
-    except (OSError, ValueError, EOFError) as error:
-        raise FrameError(f"{file}: cannot be read as a depth image: {error}") from None
-    if image.ndim != 2 or not np.issubdtype(image.dtype, np.number) or np.iscomplexobj(image):
-        raise FrameError(f"{file}: a depth image is (H, W) numbers, this is {image.shape} {image.dtype}")
-    depth = image.astype(np.float32) * np.float32(unit)
-    return np.where(np.isfinite(depth) & (depth > 0), depth, np.float32(0))
-
-
 def predict_frame(
     depth: Array, camera: Camera, checkpoint: str | os.PathLike[str], *, name: str = "frame",
     depth_range: tuple[float, float] = (100.0, 1500.0), center: NDArray[np.floating] | None = None,
-    device: str = "auto",
+    device: str = "auto", network: str | None = None,
 ) -> Frame:  # fmt: skip
     """Joints of one depth image, found without any ground truth.
 
@@ -177,16 +265,14 @@ def predict_frame(
         mm, 0 where nothing was seen; the hand is what is nearest in `depth_range`.
     camera
         Its intrinsics.
-    checkpoint
-        See `predict_store`.
+    checkpoint, device, network
+        See `Predictor`.
     name
         What messages and the picture call it.
     depth_range
         mm.
     center : (3,), optional
         The hand's centre, mm, camera axes, where it is known.
-    device
-        "auto", "cpu" or "cuda".
 
     Returns
     -------
@@ -197,30 +283,8 @@ def predict_frame(
     ------
     FrameError
         There is no hand in the range.
+    UsageError
+        The range is none.
     """
-    state = load_checkpoint(checkpoint)
-    net = restore_model(state, checkpoint)
-    blank = np.zeros((len(net.skeleton), 3), np.float32)
-    blank[:, 2] = depth_range[1]
-    frame, half = Frame(np.ascontiguousarray(depth, np.float32), camera, blank, name=name), state["crop"]["half_side"]
-    cube = Cube(find_center(frame, "com" if center is None else center, half, depth_range), half)
-    crop = crop_frame(frame, cube, size=state["crop"]["size"], projection=state["crop"]["projection"])
-    with open_device(device, "float32") as opened, torch.inference_mode():
-        unit = _run(opened.place(net), _read(crop, net.params, net.skeleton), opened)
-    joints = unit * np.float32(cube.half_side) + np.asarray(cube.center, np.float32)
-    return Frame(frame.depth, camera, joints, name=name)
-
-
-def _read(crop: Crop, params: ModelParams, skeleton: Skeleton) -> NDArray[Any]:
-    """What the network reads of a crop, channels last."""
-    if params.reads == "depth":
-        return crop.depth[..., None]
-    if params.reads == "views":
-        return views(crop, params.size)
-    return Encoder(MapParams((params.reads,), params.size // 2), skeleton).crop(crop)[params.reads]
-
-
-def _run(net: HandMap, seen: NDArray[Any], device: Device) -> Array:
-    x = torch.from_numpy(np.moveaxis(seen, -1, 0)[None].copy()).to(device.torch)
-    found: Array = net(device.lay_out(x)).joints[0].cpu().numpy()
-    return found
+    predictor = Predictor(checkpoint, device=device, network=network)
+    return predictor.frame(depth, camera, name=name, depth_range=depth_range, center=center)

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal, NamedTuple
 
 from torch import Tensor, nn
 
 from gmaps.errors import UsageError, unknown_name
 from gmaps.nets.blocks import CONV, ConvPool, Residual, conv, norm, pool
+from gmaps.nets.losses import kind_weights, map_losses, pose_loss
+from gmaps.nets.network import Network, count_parameters
+from gmaps.nets.registry import register_network
 from gmaps.nets.supervision import BRANCHES, GuidanceSupervision, map_channels
 from gmaps.skeleton import Skeleton
+
+__all__ = ["MODELS", "HandMap", "ModelParams", "Prediction", "count_parameters", "model_params"]
 
 
 @dataclass(frozen=True)
@@ -83,8 +89,23 @@ class ModelParams:
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> ModelParams:
         """The inverse of `to_dict`, also after a trip through JSON."""
-        known: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
-        return cls(**known)
+        return _changed(cls(), values)
+
+    def build(self, skeleton: Skeleton) -> HandMap:
+        """The network of these parameters, with random weights."""
+        return HandMap(self, skeleton)
+
+
+def _changed(params: ModelParams, changes: Mapping[str, Any]) -> ModelParams:
+    """With some parameters changed; lists, and one value where several may stand, become tuples."""
+    known = {f.name: getattr(params, f.name) for f in fields(params)}
+    for key, value in changes.items():
+        if key not in known:
+            raise UsageError(f"HandMap has no parameter {key!r}, only {', '.join(known)}")
+        if isinstance(known[key], tuple):
+            value = tuple(value) if isinstance(value, list | tuple) else (value,)
+        known[key] = value
+    return ModelParams(**known)
 
 
 _VOXELS = ModelParams(("voxel_joint",), reads="occupancy", size=64, stem=(16,), width=32, head=(64, 128), hidden=512)
@@ -113,7 +134,7 @@ def model_params(name: str, **changes: Any) -> ModelParams:
     """
     if name not in MODELS:
         raise unknown_name("model", name, MODELS)
-    return replace(MODELS[name], **changes)
+    return _changed(MODELS[name], changes)
 
 
 class Prediction(NamedTuple):
@@ -134,7 +155,7 @@ class Prediction(NamedTuple):
     features: Tensor
 
 
-class HandMap(nn.Module):
+class HandMap(Network):
     """The network of HandMap (Wu et al., ECCV 2018), in all its variants.
 
     Parameters
@@ -156,9 +177,15 @@ class HandMap(nn.Module):
     """
 
     def __init__(self, params: ModelParams | str, skeleton: Skeleton) -> None:
-        super().__init__()
         params = model_params(params) if isinstance(params, str) else params
-        self.params, self.skeleton = params, skeleton
+        share = kind_weights(params.maps)
+        # The weight of several kinds is their mean one; how they are to each other stays.
+        super().__init__(skeleton, {"pose": 1.0, "maps": sum(share.values()) / max(len(share), 1)})
+        if not (params.guided and params.maps):
+            del self.weights["maps"]
+        self.params, self.size, self.origin = params, params.size, ("handmap", params.to_dict())
+        self.inputs = (params.reads if params.reads in ("depth", "views") else f"maps/{params.reads}",)
+        self._share = {kind: weight / self.weights.get("maps", weight) for kind, weight in share.items()}
         dims, width = params.dims, params.width
         before = _channels_read(params, skeleton)
         layers: list[nn.Module] = []
@@ -188,10 +215,25 @@ class HandMap(nn.Module):
         head.append(nn.Flatten())
         self.head = nn.Sequential(*head, nn.Dropout(params.dropout), nn.Linear(params.hidden, 3 * len(skeleton)))
 
-    def forward(self, x: Tensor) -> Prediction:
+    @property
+    def targets(self) -> tuple[str, ...]:  # type: ignore[override]
+        """Joints, and the maps unless they weigh nothing."""
+        return ("joints", *(f"maps/{kind}" for kind in self.params.maps if self.weights.get("maps")))
+
+    def loss(self, output: Prediction, batch: Mapping[str, Any]) -> dict[str, Tensor]:
+        """The terms "pose" and, unless they weigh nothing, "maps": the sum over stages and kinds."""
+        terms = {"pose": pose_loss(output.joints, batch["joints"], self.pose_loss)}
+        if self.weights.get("maps"):
+            terms["maps"] = map_losses(output.maps, batch, self._share)
+        return terms
+
+    def forward(self, x: Tensor) -> Prediction:  # type: ignore[override]
         """See `Prediction`."""
         if x.shape[-1] != self.params.size:
-            x = nn.functional.adaptive_avg_pool2d(x, self.params.size) if self.params.dims == 2 else x
+            resize: Any = (
+                nn.functional.adaptive_avg_pool2d if self.params.dims == 2 else nn.functional.adaptive_avg_pool3d
+            )
+            x = resize(x, self.params.size)
         features = self.stem(x)
         guided = (features, []) if self.guidance is None else self.guidance(features)
         joints = self.head(guided[0]).float().unflatten(1, (len(self.skeleton), 3))
@@ -204,6 +246,14 @@ def _channels_read(params: ModelParams, skeleton: Skeleton) -> int:
     return map_channels((params.reads,), skeleton)[params.reads]
 
 
-def count_parameters(model: nn.Module) -> int:
-    """Numbers that training changes."""
-    return sum(p.numel() for p in model.parameters() if p.requires_grad)
+def _register() -> None:
+    def variant(name: str) -> Any:
+        return lambda skeleton, **changes: HandMap(model_params(name, **changes), skeleton)
+
+    for name in MODELS:
+        register_network(name, variant(name))
+    # What checkpoints name, with all parameters.
+    register_network("handmap", lambda skeleton, **params: HandMap(ModelParams.from_dict(params), skeleton))
+
+
+_register()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 import torch
@@ -97,7 +97,14 @@ def _resize(target: Tensor, mask: Tensor | None, size: Sequence[int]) -> tuple[T
     return average(target * mask, shape) / share.clamp(min=1e-6), (share > 0).to(target.dtype)
 
 
-def map_losses(stages: Sequence[Mapping[str, Tensor]], batch: Mapping[str, Any]) -> Tensor:
+def kind_weights(kinds: Iterable[str]) -> dict[str, float]:
+    """Kind -> the weight at which its loss pulls about as hard as the pose's, as the kind has it."""
+    return {kind: float(getattr(get_map(kind), "weight", 1.0)) for kind in kinds}
+
+
+def map_losses(
+    stages: Sequence[Mapping[str, Tensor]], batch: Mapping[str, Any], weights: Mapping[str, float] | None = None
+) -> Tensor:
     """Sum over stages and kinds of `map_loss`; maps in mm are first divided by the cube's half side.
 
     Parameters
@@ -106,9 +113,16 @@ def map_losses(stages: Sequence[Mapping[str, Tensor]], batch: Mapping[str, Any])
         As `GuidanceSupervision` gives them.
     batch
         "maps", and where there are "silhouette" and "cube": a collated batch of a `GuidanceDataset`.
+    weights
+        Of kinds, where they are not 1.
     """
+    weights = weights or {}
     targets = {kind: _unitless(kind, batch) for kind in (stages[0] if stages else ())}
-    found = [map_loss(k, p, targets[k], batch.get("silhouette")) for stage in stages for k, p in stage.items()]
+    found = [
+        weights.get(k, 1.0) * map_loss(k, p, targets[k], batch.get("silhouette"))
+        for stage in stages
+        for k, p in stage.items()
+    ]
     return torch.stack(found).sum() if found else torch.zeros(())
 
 

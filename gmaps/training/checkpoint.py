@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
+import math
 import os
-import pickle
-import zipfile
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from gmaps.errors import GmapsError
-from gmaps.nets.handmap import HandMap, ModelParams
+from gmaps.nets.network import Network
+from gmaps.nets.registry import build_network
 from gmaps.skeleton import Skeleton
 from gmaps.store import Store
 
-FORMAT = 1
-#: What torch.load meets in bytes that are not its own.
-_DAMAGE = (RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError, zipfile.BadZipFile)
+#: 1 was of HandMap alone, and did not say how the store's maps were made; it is still read.
+FORMAT = 2
 _KEYS = ("format", "model", "skeleton", "crop", "weights")
 
 
@@ -41,7 +40,8 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
             os.fsync(file.fileno())
         os.replace(temporary, path)
     except (OSError, RuntimeError) as error:
-        raise CheckpointError(f"{path}: the checkpoint cannot be written: {error}; the one before is kept") from error
+        kept = "the one before is kept" if path.exists() else "there was none before"
+        raise CheckpointError(f"{path}: the checkpoint cannot be written: {reason(error)}; {kept}") from error
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -61,34 +61,114 @@ def load_checkpoint(path: str | os.PathLike[str]) -> dict[str, Any]:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise CheckpointError(f"{path}: no such checkpoint; `gmaps train` writes best.pt and last.pt") from None
-    except (*_DAMAGE, OSError) as error:
-        reason = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
+    # Bytes that are not its own lead torch.load to any exception there is.
+    except Exception as error:
         raise CheckpointError(
-            f"{path} cannot be read as a checkpoint: it is damaged or something else ({reason}); "
+            f"{path} cannot be read as a checkpoint: it is damaged or something else ({reason(error)}); "
             "use the run's other one of best.pt and last.pt"
         ) from error
     missing = [key for key in _KEYS if key not in state] if isinstance(state, dict) else list(_KEYS)
     if missing:
         raise CheckpointError(f"{path} is no checkpoint of gmaps: it lacks {', '.join(missing)}")
-    if state["format"] != FORMAT:
+    if state["format"] not in (1, FORMAT):
         raise CheckpointError(f"{path} has format {state['format']}; this gmaps reads {FORMAT}: update it")
+    try:
+        state = _newer(state)
+        _check(state)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise CheckpointError(f"{path} is damaged: what it says of its network makes no sense: {error!r}") from error
     return state
 
 
-def restore_model(state: dict[str, Any], name: str | os.PathLike[str] = "checkpoint") -> HandMap:
+def reason(error: BaseException) -> str:
+    """The first line of an error, short enough for a message."""
+    return str(error).splitlines()[0][:120] if str(error).strip() else type(error).__name__
+
+
+def _newer(state: dict[str, Any]) -> dict[str, Any]:
+    """A checkpoint of format 1 in the words of format 2."""
+    if state["format"] != 1:
+        return state
+    model = state["model"]
+    state |= {"format": FORMAT, "network": "handmap", "maps": {"size": int(model["size"]) // 2}}
+    if "params" in state:
+        loss = state["params"]["loss"]
+        weights = {"pose": loss["pose_weight"]}
+        if model["guided"] and model["maps"]:
+            weights["maps"] = loss["map_weight"]
+        state["params"] = {**state["params"], "loss": {"pose": loss["pose"], "weights": weights}}
+    return state
+
+
+def _check(state: dict[str, Any]) -> None:
+    """See that what is computed with is what it must be.
+
+    Raises
+    ------
+    ValueError, TypeError, KeyError
+        It is not.
+    """
+    crop = state["crop"]
+    size, half = int(crop["size"]), float(crop["half_side"])
+    if not (8 <= size <= 4096 and math.isfinite(half) and half > 0):
+        raise ValueError(f"crops of {size} pixels and half side {half}")
+    if crop["projection"] not in ("orthographic", "perspective"):
+        raise ValueError(f"projection {crop['projection']!r}")
+    if not (isinstance(state["network"], str) and isinstance(state["model"], dict)):
+        raise TypeError("the network has no name or no parameters")
+    if not isinstance(state["maps"], dict) or not all(isinstance(v, torch.Tensor) for v in state["weights"].values()):
+        raise TypeError("maps or weights are something else")
+    Skeleton.from_dict(state["skeleton"])
+
+
+def restore_model(
+    state: dict[str, Any], name: str | os.PathLike[str] = "checkpoint", network: str | None = None
+) -> Network:
     """The network of a checkpoint, with its weights, in evaluation mode.
+
+    Parameters
+    ----------
+    state
+        What `load_checkpoint` gave.
+    name
+        What messages call it.
+    network
+        MODULE:NAME of a network of one's own. A checkpoint may name one, but code is imported only where the user
+        names it: a stranger's checkpoint decides nothing about what runs.
 
     Raises
     ------
     CheckpointError
-        Its weights do not fit its parameters.
+        Its network is another one, or unknown here, or its weights do not fit its parameters.
+    """
+    name, own = os.fspath(name), state["network"]
+    if network is not None and network != own:
+        raise CheckpointError(f"{name} is of network {own}, not of {network}")
+    if ":" in own and network is None:
+        raise CheckpointError(
+            f"{name} is of network {own}, which is not part of gmaps: if that is yours, say --model {own} "
+            f"(in Python, network={own!r})"
+        )
+    try:
+        net = build_network(own, Skeleton.from_dict(state["skeleton"]), **state["model"])
+    except Exception as error:
+        raise CheckpointError(f"{name}: its network {own} cannot be made: {reason(error)}") from error
+    load_weights(net, state, name)
+    return net.eval()
+
+
+def load_weights(net: torch.nn.Module, state: dict[str, Any], name: str | os.PathLike[str]) -> None:
+    """Give a network a checkpoint's weights.
+
+    Raises
+    ------
+    CheckpointError
+        They are of another one.
     """
     try:
-        net = HandMap(ModelParams.from_dict(state["model"]), Skeleton.from_dict(state["skeleton"]))
         net.load_state_dict(state["weights"])
-    except (RuntimeError, TypeError, KeyError) as error:
+    except Exception as error:
         raise CheckpointError(f"{os.fspath(name)}: its weights are not those of its network: {error}") from error
-    return net.eval()
 
 
 def check_store(state: dict[str, Any], store: Store, name: str | os.PathLike[str] = "checkpoint") -> None:

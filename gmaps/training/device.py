@@ -58,8 +58,9 @@ class Device:
         return net.to(memory_format=torch.channels_last if flat else torch.channels_last_3d)
 
     def lay_out(self, x: Tensor) -> Tensor:
-        """An input with channels last in memory."""
-        return x.contiguous(memory_format=torch.channels_last if x.ndim == 4 else torch.channels_last_3d)
+        """An input with channels last in memory, where it has rows and columns."""
+        formats = {4: torch.channels_last, 5: torch.channels_last_3d}
+        return x.contiguous(memory_format=formats[x.ndim]) if x.ndim in formats else x
 
     def any(self, value: bool) -> bool:
         """Whether it is true in any process."""
@@ -98,9 +99,8 @@ def best_precision(device: torch.device) -> str:
     return "bf16" if probe is not None and probe() else "float32"
 
 
-@contextlib.contextmanager
-def open_device(name: str = "auto", precision: str = "auto") -> Iterator[Device]:
-    """A device by name, in the group of processes that `torchrun` describes in the environment, if it started this.
+def find_device(name: str = "auto", precision: str = "auto") -> Device:
+    """A device by name; in the environment of `torchrun` it knows this process's place.
 
     Raises
     ------
@@ -123,11 +123,17 @@ def open_device(name: str = "auto", precision: str = "auto") -> Iterator[Device]
         raise UsageError(f"there is no device {name!r} here: {str(error).splitlines()[0]}") from None
     if device.type == "cuda":
         torch.cuda.set_device(device)
-    opened = Device(device, best_precision(device) if precision == "auto" else precision, rank, world)
-    if world > 1:
+    return Device(device, best_precision(device) if precision == "auto" else precision, rank, world)
+
+
+@contextlib.contextmanager
+def open_device(name: str = "auto", precision: str = "auto") -> Iterator[Device]:
+    """`find_device`, in the group of processes that `torchrun` describes in the environment, if it started this."""
+    opened = find_device(name, precision)
+    if opened.world > 1:
         distributed.init_process_group("nccl" if opened.cuda else "gloo")
     try:
         yield opened
     finally:
-        if world > 1:
+        if opened.world > 1:
             distributed.destroy_process_group()

@@ -1,18 +1,68 @@
-"""What training tells: a CSV file, TensorBoard where it is installed, and a progress bar."""
+"""What training writes: a CSV file, and TensorBoard's events where it is installed."""
 
 from __future__ import annotations
 
 import csv
-import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
+from gmaps.training.params import TrainingError
 
+#: Of every run; terms of a loss other than these two follow, with their gradients.
 COLUMNS = (
     "step", "epoch", "seconds", "lr", "loss", "pose", "maps", "mm", "samples_per_second", "waiting",
     "gradient_pose", "gradient_maps", "validation_mm",
 )  # fmt: skip
+
+
+@dataclass
+class Tally:
+    """Sums since the last row of the log; part of a checkpoint, so that a resumed run has the rows of a whole one.
+
+    Parameters
+    ----------
+    sums
+        Of the loss's terms, and of "mm", over steps.
+    steps
+        How many.
+    seconds, waited
+        As `Progress` had them at the last row.
+    """
+
+    sums: dict[str, float] = field(default_factory=dict)
+    steps: int = 0
+    seconds: float = 0.0
+    waited: float = 0.0
+
+    def add(self, values: Mapping[str, float]) -> None:
+        """One step."""
+        self.steps += 1
+        for name, value in values.items():
+            self.sums[name] = self.sums.get(name, 0.0) + value
+
+    def means(self) -> dict[str, float]:
+        """Over the steps."""
+        return {name: value / self.steps for name, value in self.sums.items()}
+
+    def rate(self, seconds: float, waited: float) -> tuple[float, float]:
+        """Steps a second, and the share of time spent waiting."""
+        spent = max(seconds - self.seconds, 1e-9)
+        return self.steps / spent, (waited - self.waited) / spent
+
+    def begin(self, seconds: float, waited: float) -> None:
+        """A new row."""
+        self.sums, self.steps, self.seconds, self.waited = {}, 0, seconds, waited
+
+    def to_dict(self) -> dict[str, Any]:
+        """For a checkpoint."""
+        return {"sums": dict(self.sums), "steps": self.steps, "seconds": self.seconds, "waited": self.waited}
+
+    def load(self, state: Mapping[str, Any]) -> None:
+        """What `to_dict` gave."""
+        self.sums = {str(k): float(v) for k, v in state["sums"].items()}
+        self.steps, self.seconds, self.waited = int(state["steps"]), float(state["seconds"]), float(state["waited"])
 
 
 class Log:
@@ -24,49 +74,52 @@ class Log:
         The run's; gets log.csv, and events of TensorBoard if that is installed.
     step
         Rows of later steps, which a killed run has left, are dropped.
-    progress
-        Draw a bar on stderr.
-    total
-        Steps that the bar counts to; None if time decides.
+    terms
+        Names of the loss's terms.
+
+    Raises
+    ------
+    TrainingError
+        It cannot be written.
     """
 
-    def __init__(self, folder: Path, step: int = 0, progress: bool = True, total: int | None = None) -> None:
-        path = folder / "log.csv"
-        kept = [r for r in read_log(path) if int(r["step"]) <= step] if path.exists() and step else []
-        self._file = open(path, "w", newline="")  # noqa: SIM115
-        self._rows = csv.DictWriter(self._file, COLUMNS, restval="")
-        self._rows.writeheader()
-        self._rows.writerows(kept)
-        self._file.flush()
+    def __init__(self, folder: Path, step: int = 0, terms: Sequence[str] = ()) -> None:
+        self.path = folder / "log.csv"
+        more = [name for term in terms for name in (term, f"gradient_{term}") if name not in COLUMNS]
+        self._columns = (*COLUMNS, *more)
+        try:
+            kept = [r for r in read_log(self.path) if int(r["step"]) <= step] if self.path.exists() and step else []
+            self._file = open(self.path, "w", newline="")  # noqa: SIM115
+            self._rows = csv.DictWriter(self._file, self._columns, restval="", extrasaction="ignore")
+            self._rows.writeheader()
+            self._rows.writerows(kept)
+            self._file.flush()
+        except OSError as error:
+            raise TrainingError(f"{self.path} cannot be written: {error.strerror or error}") from error
         self._board = _tensorboard(folder, step)
-        self._bar = tqdm(
-            total=total, initial=step, unit="step", disable=not progress, file=sys.stderr, dynamic_ncols=True
-        )
 
     def row(self, step: int, **values: float) -> None:
-        """One line: values by the names in `COLUMNS`, those not given left empty."""
+        """One line: values by the names of columns, those not given left empty.
+
+        Raises
+        ------
+        TrainingError
+            It cannot be written.
+        """
         shown = {k: f"{v:.6g}" if isinstance(v, float) else v for k, v in values.items()}
-        self._rows.writerow({"step": step, **shown})
-        self._file.flush()
+        try:
+            self._rows.writerow({"step": step, **shown})
+            self._file.flush()
+        except OSError as error:
+            raise TrainingError(
+                f"{self.path} cannot be written: {error.strerror or error}; the same command goes on from last.pt"
+            ) from error
         if self._board is not None:
             for name, value in values.items():
                 self._board.add_scalar(name, value, step)
 
-    def advance(self, loss: float, mm: float, samples_per_second: float, waiting: float) -> None:
-        """One step on the bar."""
-        self._bar.set_postfix_str(
-            f"loss {loss:.4f}, {mm:.1f} mm, {samples_per_second:.0f} samples/s, waiting {waiting:.1%}", refresh=False
-        )
-        self._bar.update()
-
-    def say(self, text: str) -> None:
-        """A line above the bar."""
-        if not self._bar.disable:
-            self._bar.write(text, file=sys.stderr)
-
     def close(self) -> None:
         """Finish the files."""
-        self._bar.close()
         self._file.close()
         if self._board is not None:
             self._board.close()
@@ -74,8 +127,12 @@ class Log:
 
 def read_log(path: Path) -> list[dict[str, str]]:
     """Rows of a log.csv by column; a last line that a kill cut short is left out."""
-    with open(path, newline="") as file:
-        return [r for r in csv.DictReader(file) if None not in r.values() and r["step"].isdigit()]
+    with open(path, newline="", errors="replace") as file:
+        return [
+            r
+            for r in csv.DictReader(file)
+            if None not in r and None not in r.values() and r.get("step", "").isdigit()
+        ]
 
 
 def _tensorboard(folder: Path, step: int) -> Any:

@@ -47,7 +47,7 @@ class TrainParams:
     patience
         Stop after so many epochs without a better validation, or at 1.1 times the best, as the original; 0: never.
     validation
-        See `gmaps.training.feed.split`.
+        See `gmaps.training.split.split`.
     shuffle
         "uniform", or "blocks" for a store larger than memory: see `gmaps.training.sampler`.
     seed
@@ -74,7 +74,7 @@ class TrainParams:
     weight_decay: float = 0.01
     clip: float = 1.0
     patience: int = 5
-    validation: str = "0.1"
+    validation: str = "auto"
     shuffle: str = "uniform"
     seed: int = 0
     workers: int = 1

@@ -22,14 +22,16 @@ from gmaps.errors import StoreError, UsageError
 
 torch = pytest.importorskip("torch")
 
-from gmaps.training import fit, model_params  # noqa: E402
+from gmaps.nets.handmap import HandMap  # noqa: E402
+from gmaps.training import fit, model_params, trainer  # noqa: E402
 from gmaps.training.checkpoint import CheckpointError, load_checkpoint, restore_model  # noqa: E402
 from gmaps.training.device import open_device  # noqa: E402
-from gmaps.training.feed import SHUFFLES, Batches, make_dataset, split  # noqa: E402
+from gmaps.training.feed import SHUFFLES, Batches, make_dataset  # noqa: E402
 from gmaps.training.fit import train  # noqa: E402
 from gmaps.training.log import read_log  # noqa: E402
 from gmaps.training.loss import LossParams  # noqa: E402
 from gmaps.training.params import Progress, TrainingError, TrainParams, learning_rate  # noqa: E402
+from gmaps.training.split import split  # noqa: E402
 
 SMALL = {"size": 32, "stem": (8,), "width": 8, "head": (8, 8), "hidden": 16}
 NET = model_params("geodesic", **SMALL)
@@ -92,7 +94,8 @@ def test_a_run_leaves_what_it_promises(whole):
     first = rows[0]
     assert float(first["gradient_pose"]) > 0
     assert float(first["gradient_maps"]) > 0
-    assert float(first["loss"]) == pytest.approx(float(first["pose"]) + float(first["maps"]), rel=1e-4)
+    weight = load_checkpoint(out)["params"]["loss"]["weights"]["maps"]
+    assert float(first["loss"]) == pytest.approx(float(first["pose"]) + weight * float(first["maps"]), rel=1e-4)
     assert not list(out.glob(".*"))
     assert restore_model(load_checkpoint(out)).params == NET
 
@@ -177,7 +180,7 @@ def test_unguided_needs_no_maps_and_differs_from_guided(store, tmp_path, whole):
     assert_same_weights(tmp_path / "off", tmp_path / "zero")
     assert not torch.equal(weights(whole[0])["stem.0.0.weight"], weights(tmp_path / "off")["stem.0.0.weight"])
     assert {r["gradient_maps"] for r in read_log(tmp_path / "off" / "log.csv")} <= {"0", ""}
-    assert make_dataset(store, model_params("unguided"), guided=False)[0]["maps"] == {}
+    assert make_dataset(store, HandMap("unguided", store.skeleton))[0]["maps"] == {}
 
 
 def test_a_store_without_the_maps(store, tmp_path):
@@ -196,13 +199,13 @@ def test_other_inputs(store, tmp_path, name):
 
 
 def test_a_loss_that_is_no_number_stops_and_keeps_the_last_good(store, tmp_path, monkeypatch):
-    found = fit.losses
+    found = HandMap.loss
 
-    def poisoned(prediction, batch, params):
-        parts = found(prediction, batch, params)
-        return parts._replace(pose=parts.pose * float("nan")) if 37 in batch["index"] else parts
+    def poisoned(self, output, batch):
+        terms = found(self, output, batch)
+        return terms | {"pose": terms["pose"] * float("nan")} if 37 in batch["index"] else terms
 
-    monkeypatch.setattr(fit, "losses", poisoned)
+    monkeypatch.setattr(HandMap, "loss", poisoned)
     with pytest.raises(TrainingError, match=r"loss of step \d+ is not a number.*batch \d+, store rows .*\b37\b"):
         go(store, tmp_path / "run", checkpoint_minutes=0)
     kept = tmp_path / "run" / "last.pt"
@@ -219,7 +222,7 @@ def test_it_learns(store, tmp_path):
 
 def test_early_stopping(store, tmp_path, monkeypatch):
     errors = iter([50.0, 49.0, 49.5, 49.4, 49.3])
-    monkeypatch.setattr(fit, "predict_batches", lambda *a: iter([(None, np.full(4, next(errors), np.float32))]))
+    monkeypatch.setattr(trainer, "predict_batches", lambda *a: iter([(None, np.full(4, next(errors), np.float32))]))
     ended = go(store, tmp_path / "run", replace(PARAMS, epochs=9, patience=2))
     assert (ended.finished, ended.epoch, ended.best_mm) == ("early", 4, 49.0)
     errors = iter([50.0, 55.1])
@@ -274,7 +277,7 @@ def test_batches_see_all_once_and_start_anywhere(shuffle):
 
 
 def test_splits(store):
-    data = make_dataset(store, NET)
+    data = make_dataset(store, HandMap(NET, store.skeleton))
     subject = store.column("subject")
     for how, count in (("0.1", 12), ("0", 0), ("S9", 12), ("S1, S2", 24), ("subjects:0.2", 24)):
         learn, judge = split(data, how, 0)
@@ -292,7 +295,7 @@ def test_splits(store):
 
 
 def test_frames_without_labels_are_not_trained_on(store):
-    data = make_dataset(store, NET)
+    data = make_dataset(store, HandMap(NET, store.skeleton))
     column = store.column
 
     def without(name):

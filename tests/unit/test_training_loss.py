@@ -9,9 +9,18 @@ from gmaps.errors import UsageError
 
 torch = pytest.importorskip("torch")
 
-from gmaps.nets.handmap import Prediction  # noqa: E402
+from gmaps.nets.handmap import HandMap, Prediction, model_params  # noqa: E402
+from gmaps.skeleton import get_skeleton  # noqa: E402
 from gmaps.training import loss as module  # noqa: E402
-from gmaps.training.loss import LossParams, losses, map_loss, map_losses, map_mask, pose_loss  # noqa: E402
+from gmaps.training.loss import (  # noqa: E402
+    LossParams,
+    gradient_norms,
+    map_loss,
+    map_losses,
+    map_mask,
+    pose_loss,
+    weighted,
+)
 
 
 def smooth(d: float) -> float:
@@ -113,18 +122,37 @@ def test_weights_and_gradient_norms():
     _, target, silhouette = made()
     batch = {"maps": {"geodesic": target}, "silhouette": silhouette, "joints": torch.zeros(2, 1, 3)}
     found = Prediction(shared.mean((2, 3))[:, None], [{"geodesic": shared * 2}], shared)
-    params = LossParams(map_weight=0.25, pose_weight=2.0)
-    parts = losses(found, batch, params)
-    assert parts.total.item() == pytest.approx(2 * parts.pose.item() + 0.25 * parts.maps.item(), rel=1e-6)
-    pose, maps = module.gradient_norms(parts, params, shared)
+    net = HandMap(model_params("geodesic", size=32, stem=(4,), width=4, head=(4,), hidden=8), get_skeleton("msra21"))
+    assert net.targets == ("joints", "maps/geodesic")
+    weights = LossParams(map_weight=0.25, pose_weight=2.0).of(net.weights)
+    assert weights == {"pose": 2.0, "maps": 0.25}
+    terms = net.loss(found, batch)
+    total = weighted(terms, weights)
+    assert total.item() == pytest.approx(2 * terms["pose"].item() + 0.25 * terms["maps"].item(), rel=1e-6)
+    norms = gradient_norms(terms, weights, shared)
     # d mean|x| / d shared is 1/6 of a mean over 16 cells, everywhere.
-    assert pose == pytest.approx(2 * np.sqrt(96) / (6 * 16), rel=1e-5)
-    (expected,) = torch.autograd.grad(parts.maps, shared, retain_graph=True)
-    assert maps == pytest.approx(0.25 * expected.norm().item(), rel=1e-5)
-    off = losses(found, {"joints": batch["joints"]}, LossParams(map_weight=0))
-    assert off.total.item() == off.pose.item()
-    assert module.gradient_norms(off, LossParams(map_weight=0), shared)[1] == 0
-    parts.total.backward()
+    assert norms["pose"] == pytest.approx(2 * np.sqrt(96) / (6 * 16), rel=1e-5)
+    (expected,) = torch.autograd.grad(terms["maps"], shared, retain_graph=True)
+    assert norms["maps"] == pytest.approx(0.25 * expected.norm().item(), rel=1e-5)
+    net.weights = LossParams(map_weight=0).of(net.weights)
+    assert net.targets == ("joints",)
+    off = net.loss(found, {"joints": batch["joints"]})
+    assert list(off) == ["pose"]
+    assert gradient_norms(off, net.weights, shared).get("maps", 0) == 0
+    total.backward()
+
+
+def test_weights_of_a_network_unless_the_user_says_otherwise():
+    own = {"pose": 1.0, "kl": 0.1}
+    assert LossParams().of(own) == own
+    assert LossParams(map_weight=3.0).of(own) == own
+    assert LossParams(weights={"kl": 2}).of(own) == {"pose": 1.0, "kl": 2.0}
+    with pytest.raises(UsageError, match="no term 'lk', only pose, kl"):
+        LossParams(weights={"lk": 2}).of(own)
+    with pytest.raises(UsageError, match="weigh 0"):
+        LossParams(pose_weight=0).of({"pose": 1.0})
+    with pytest.raises(UsageError, match="gives pose, kl, its weights are of pose"):
+        weighted({"pose": torch.zeros(()), "kl": torch.zeros(())}, {"pose": 1.0})
 
 
 @pytest.mark.parametrize("weights", [(-1, 1), (0, 0), (float("nan"), 1)])

@@ -55,7 +55,10 @@ def test_a_store_is_predicted_in_the_fields_format(store, trained, tmp_path):
     errors = np.linalg.norm(xyz - opened.column("joints"), axis=2).mean()
     said = json.loads(run("predict", store, "--checkpoint", trained / "best.pt", "--json").stdout)
     assert said["mean_error_mm"] == pytest.approx(errors, abs=0.01)
-    assert f"{said['mean_error_mm']:.2f} mm" in found.stderr
+    assert f"{said['mean_error_mm']:.2f} mm" in found.stdout
+    summary = run("predict", store, "--checkpoint", trained).stdout.splitlines()
+    assert len(summary) == 1
+    assert "--out PRED.txt writes them" in summary[0]
     # Better than the cube's centre, which is what an untrained network says.
     centre = np.linalg.norm(opened.column("joints") - opened.column("cube")[:, None, :3], axis=2).mean()
     assert errors < 0.9 * centre
@@ -95,7 +98,7 @@ def test_only_evaluated_joints_are_written():
 
 
 def test_predictions_go_to_stdout_and_into_the_evaluation(store, trained, tmp_path):
-    lines = run("predict", store, "--checkpoint", trained).stdout.splitlines()
+    lines = run("predict", store, "--checkpoint", trained, "--out", "-").stdout.splitlines()
     assert len(lines) == 60
     assert len(lines[0].split()) == 63
     text = tmp_path / "p.txt"
@@ -162,6 +165,14 @@ def test_wrong_usage(store, trained, tmp_path):
     missing = run("predict", "--frame", "x.png", "--checkpoint", trained)
     assert missing.exit_code == 2
     assert "--camera" in missing.stderr
+    for more, message in (
+        (["--frame", "x.png", "--out", "p.txt"], "--out is for a STORE"),
+        ([store, "--save", "p.png"], "--save is for one --frame"),
+        ([store, "--range", "100,700"], "--range is for one --frame"),
+    ):
+        refused = run("predict", *more, "--checkpoint", trained)
+        assert refused.exit_code == 2
+        assert message in refused.stderr
     assert "4 numbers" in run("predict", "--frame", "x", "--camera", "1,2", "--checkpoint", trained).stderr
     bad = run("predict", store, "--checkpoint", tmp_path / "none.pt")
     assert bad.exit_code == 1
