@@ -1,7 +1,8 @@
 """An object store as a place for files: bytes by name, through fsspec.
 
-Any protocol that fsspec knows will do: `s3://`, `gs://`, `memory://`. Where a store lies and who may read it, the
-protocol's own settings say: its environment variables, or fsspec's configuration files.
+Any address that fsspec knows will do: `s3://`, `gs://`, `memory://`, and, to read alone, `http://` and chains like
+`zip://::hands.zip`. Where a store lies and who may read it, the protocol's own settings say: its environment
+variables, or fsspec's configuration files.
 """
 
 from __future__ import annotations
@@ -32,6 +33,10 @@ def local_path(path: str | os.PathLike[str]) -> Path:
     return Path(text)
 
 
+def _join(root: str, name: str) -> str:
+    return f"{root}/{name}" if root else name
+
+
 class Place:
     """A directory of an object store.
 
@@ -54,6 +59,7 @@ class Place:
         self.url = url.rstrip("/")
         self._process = 0
         self._fs: Any = None
+        self._root = ""
         self._connect()
 
     def __reduce__(self) -> tuple[type[Place], tuple[str]]:
@@ -70,15 +76,17 @@ class Place:
             protocol = self.url.partition("://")[0]
             with self._errors(""):
                 try:
-                    self._fs = fsspec.filesystem(protocol)
+                    self._fs, self._root = fsspec.core.url_to_fs(self.url)
                 except ImportError as error:
                     if protocol in _EXTRAS:
                         raise MissingExtraError(*_EXTRAS[protocol], f"a store at {self.url}") from error
                     raise GmapsError(f"{self.url}: {error}") from error
+                except FileNotFoundError as error:  # an archive's own file
+                    raise StoreError(f"{self.url}: there is no {error.filename}") from error
                 except ValueError as error:
                     raise UsageError(f"{self.url}: no protocol called {protocol!r} is known ({error})") from error
             self._process = os.getpid()
-        return self._fs, self._fs._strip_protocol(self.url)
+        return self._fs, self._root
 
     @contextmanager
     def _errors(self, name: str) -> Iterator[None]:
@@ -111,7 +119,7 @@ class Place:
         """
         fs, root = self._connect()
         with self._errors(name):
-            content: bytes = fs.cat_file(f"{root}/{name}")
+            content: bytes = fs.cat_file(_join(root, name))
             return content
 
     def read_ranges(self, ranges: Sequence[tuple[str, int, int]]) -> list[bytes]:
@@ -133,17 +141,24 @@ class Place:
         names, starts, ends = (list(column) for column in zip(*ranges, strict=True))
         try:
             with self._errors(""):
-                found = fs.cat_ranges([f"{root}/{name}" for name in names], starts, ends, on_error="raise")
+                found = fs.cat_ranges([_join(root, name) for name in names], starts, ends, on_error="raise")
         except FileNotFoundError as error:
             raise CorruptStoreError(f"a file of {self.url} is missing ({error}); see `gmaps verify`") from error
-        for (name, start, end), content in zip(ranges, found, strict=True):
-            if len(content) != end - start:
-                raise CorruptStoreError(f"{self.url}/{name} is cut off; see `gmaps verify`")
-        return found
+        return [self._part(content, *where) for where, content in zip(ranges, found, strict=True)]
 
-    def sizes(self) -> dict[str, int]:
-        """Name -> bytes of every file below this place."""
+    def _part(self, content: bytes, name: str, start: int, end: int) -> bytes:
+        """What was asked for of what came: servers that know no ranges send the whole file."""
+        if len(content) > end - start:
+            content = content[start:end]
+        if len(content) != end - start:
+            raise CorruptStoreError(f"{self.url}/{name} is cut off; see `gmaps verify`")
+        return content
+
+    def sizes(self, names: Sequence[str] = ()) -> dict[str, int]:
+        """Name -> bytes of every file below this place; of a web server, which lists nothing, of those in `names`."""
         fs, root = self._connect()
+        if "http" in fs.protocol or "https" in fs.protocol:
+            return {name: size for name in names if (size := self._size(name)) is not None}
         with self._errors(""):
             fs.invalidate_cache()
             try:
@@ -151,6 +166,16 @@ class Place:
             except FileNotFoundError:
                 return {}
         return {path.removeprefix(root).lstrip("/"): int(info["size"]) for path, info in found.items()}
+
+    def _size(self, name: str) -> int | None:
+        """Bytes of a file; None where there is none."""
+        fs, root = self._connect()
+        try:
+            with self._errors(name):
+                size = fs.info(_join(root, name))["size"]
+            return len(self.read(name)) if size is None else int(size)
+        except FileNotFoundError:
+            return None
 
     def write(self, name: str, content: bytes) -> None:
         """Writes a small file whole.
@@ -162,7 +187,7 @@ class Place:
         """
         fs, root = self._connect()
         with self._errors(name), self._missing():
-            fs.pipe_file(f"{root}/{name}", content)
+            fs.pipe_file(_join(root, name), content)
 
     def upload(self, path: Path, name: str) -> None:
         """Copies a file of this machine there; the name appears when all of it is there.
@@ -174,14 +199,14 @@ class Place:
         """
         fs, root = self._connect()
         with self._errors(name), self._missing():
-            fs.put_file(str(path), f"{root}/{name}")
+            fs.put_file(str(path), _join(root, name))
 
     def remove(self, names: Sequence[str]) -> None:
         """Removes files."""
         fs, root = self._connect()
         with self._errors(""):
             for name in names:
-                fs.rm_file(f"{root}/{name}")
+                fs.rm_file(_join(root, name))
 
     @contextmanager
     def _missing(self) -> Iterator[None]:

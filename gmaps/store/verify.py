@@ -74,7 +74,7 @@ def verify_checksums(path: str | os.PathLike[str]) -> list[str]:
     if is_remote(path):
         place = Place(os.fspath(path))
         records = read_checksums(place)
-        sizes = place.sizes()
+        sizes = place.sizes([r.path for r in records])
         problems, present = _check_remote(place, records, sizes), set(sizes)
     else:
         root = local_path(path)
