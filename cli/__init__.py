@@ -10,6 +10,8 @@ from typing import Any
 
 import click
 
+import gmaps
+
 #: Command -> its one-line help, so that `gmaps --help` loads none of them.
 _COMMANDS = {
     "datasets": "What data sets are known, where to get them, and whether a tree is complete.",
@@ -102,7 +104,7 @@ class _LazyGroup(click.Group):
 
 
 @click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.version_option(package_name="guidance-maps", prog_name="gmaps")
+@click.version_option(gmaps.__version__, prog_name="gmaps")
 def main() -> None:
     """Dense guidance maps for depth-based hand-pose networks.
 

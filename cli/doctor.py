@@ -4,33 +4,43 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import shutil
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 
 import click
 
+import gmaps
+
 from ._common import json_option, print_json, print_table
 
-_PACKAGES = {
-    "guidance-maps": "", "numpy": "", "numba": "", "scipy": "", "zarr": "", "numcodecs": "", "dask": "",
-    "distributed": "", "opencv-python-headless": "", "matplotlib": "", "scikit-fmm": "extra skfmm",
-    "torch": "extra train", "h5py": "extra export", "s3fs": "extra s3",
-}  # fmt: skip
+#: Extras for those who work on gmaps itself; `doctor` speaks of what a user may want.
+_DEVELOPERS = {"dev", "docs", "bench"}
+
+
+def _versions() -> dict[str, str]:
+    """Versions of what the core needs and of what the extras bring, as the installed metadata list them."""
+    found = {"guidance-maps": gmaps.__version__}
+    for line in requires("guidance-maps") or []:
+        name = re.split(r"[^\w.-]", line, maxsplit=1)[0]
+        extra = re.search(r"extra == [\"']([\w-]+)", line)
+        if name == "guidance-maps" or (extra and extra[1] in _DEVELOPERS):
+            continue
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = f"not installed: pip install 'guidance-maps[{extra[1]}]'" if extra else "missing"
+    return found
 
 
 @click.command()
 @json_option
 def doctor(as_json: bool) -> None:
-    """Versions, cores, memory, caches: what to say in a bug report."""
+    """Versions, extras, cores, memory, GPU, caches: what to say in a bug report."""
     import gmaps.kernels
 
-    versions = {}
-    for name, extra in _PACKAGES.items():
-        try:
-            versions[name] = version(name)
-        except PackageNotFoundError:
-            versions[name] = f"not installed ({extra})" if extra else "missing"
+    versions = _versions()
     kernels = Path(gmaps.kernels.__file__).parent
     beside = kernels / "__pycache__"
     writable = os.access(beside if beside.exists() else kernels, os.W_OK)

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from gmaps import _moved
 
-__version__ = "0.1.0.dev0"
+#: The one place of the version; the distribution takes it from here.
+__version__ = "0.1.0"
 
 _moved.install()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from importlib.metadata import PackageNotFoundError, version
 
 import pytest
 from click.testing import CliRunner
@@ -206,7 +207,23 @@ def test_lists(tmp_path):
     assert {m["name"] for m in json.loads(run("maps", "--json").stdout)} == set(gmaps.list_maps())
     assert "cvpr15" in run("datasets", "msra").output
     assert "|grad T| = 1" in run("maps", "geodesic").output
-    assert json.loads(run("doctor", "--json").stdout)["versions"]["numpy"]
+
+
+def test_doctor_says_how_to_install_an_extra(monkeypatch):
+    versions = json.loads(run("doctor", "--json").stdout)["versions"]
+    assert versions["numpy"] == version("numpy")
+    assert versions["torch"] == version("torch")
+    assert "pytest" not in versions
+
+    def bare(package):
+        if package in ("torch", "numba"):
+            raise PackageNotFoundError(package)
+        return version(package)
+
+    monkeypatch.setattr("gmaps.cli.doctor.version", bare)
+    versions = json.loads(run("doctor", "--json").stdout)["versions"]
+    assert versions["torch"] == "not installed: pip install 'guidance-maps[train]'"
+    assert versions["numba"] == "missing"
 
 
 def test_check_counts_what_is_there(msra_tree):
