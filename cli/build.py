@@ -27,9 +27,15 @@ def arguments(maps: str | None, pairs: tuple[str, ...], options: dict[str, Any])
 
 
 _PLAN_OPTIONS = (
-    click.option("--dataset", default="synthetic", show_default=True, help="The data set; see `gmaps datasets`."),
+    click.option(
+        "--dataset", default="synthetic", show_default=True, help="See `gmaps datasets`; or MODULE:FACTORY, your own."
+    ),
     click.option("--root", metavar="DIR", help="Where its files are; by default $GMAPS_DATA/<name>."),
-    click.option("--out", metavar="STORE", help="The store, a path or like s3://...; by default <name>.zarr here."),
+    click.option(
+        "--out",
+        metavar="STORE",
+        help="The store, a path or like s3://...; by default <name>.zarr here, or <name>-<split>.zarr.",
+    ),
     click.option("--maps", metavar="KIND,...", help="Kinds of map, see `gmaps maps`; five of them by default."),
     click.option(
         "--workers", type=click.IntRange(min=0), help="Processes; by default all cores; 0 works in this one."
@@ -138,5 +144,4 @@ def _planned(out: str | None, root: str | None) -> dict[str, Any]:
             f"--part builds what was planned; leave out --{', --'.join(changed)}, or give --dataset and all options "
             "of the plan"
         )
-    found = planned(find_plan(out), root)
-    return {**found, "root": None, "split": "all", "dataset_options": {}}
+    return planned(find_plan(out), root)

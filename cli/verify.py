@@ -12,9 +12,18 @@ from ._common import find_store, json_option, print_json
 @click.option("--rows", type=click.IntRange(min=0), default=32, show_default=True, help="Rows to compute anew.")
 @click.option("--root", metavar="DIR", help="Where the data set's files are, if they have moved.")
 @click.option("--center", metavar="FILE", help="The centre file, for a store built with one, if it has moved.")
+@click.option("--dataset", metavar="NAME", help="The data set, or MODULE:FACTORY, where the store's is not known.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Decides which rows.")
 @json_option
-def verify(store: str | None, rows: int, root: str | None, center: str | None, seed: int, as_json: bool) -> None:
+def verify(
+    store: str | None,
+    rows: int,
+    root: str | None,
+    center: str | None,
+    dataset: str | None,
+    seed: int,
+    as_json: bool,
+) -> None:
     """Check every checksum of STORE, and make a random sample of its rows again from the data set.
 
     Leaves with 1 on any difference.
@@ -31,8 +40,10 @@ def verify(store: str | None, rows: int, root: str | None, center: str | None, s
     opened = open_store(path)
     damaged = verify_checksums(path)
     chosen = np.random.default_rng(seed).permutation(len(opened))[:rows].tolist()
+    different = []
     try:
-        different = [] if damaged or not chosen else recompute_rows(opened, sorted(chosen), root=root, center=center)
+        if chosen and not damaged:
+            different = recompute_rows(opened, sorted(chosen), root=root, center=center, dataset=dataset)
     except DatasetError as error:
         raise DatasetError(
             f"all checksums of {path} are right, but its rows cannot be made again: {error}; give --root, or "

@@ -24,6 +24,8 @@ _HOME = {
     "list_maps": "gmaps.maps",
     "build": "gmaps.pipeline",
     "BuildReport": "gmaps.pipeline",
+    "plan": "gmaps.pipeline.run",
+    "Plan": "gmaps.pipeline",
     "open_store": "gmaps.store",
     "Store": "gmaps.store",
     "Sample": "gmaps.store",
@@ -45,6 +47,7 @@ __all__ = [
     "Cube",
     "Frame",
     "GmapsError",
+    "Plan",
     "Sample",
     "Skeleton",
     "Store",
@@ -58,6 +61,7 @@ __all__ = [
     "list_maps",
     "load_dataset",
     "open_store",
+    "plan",
     "signed_edt",
 ]
 
@@ -69,7 +73,8 @@ if TYPE_CHECKING:
     from gmaps.errors import GmapsError
     from gmaps.frame import Crop, Cube, Frame
     from gmaps.maps import decode, encode, list_maps
-    from gmaps.pipeline import BuildReport, build
+    from gmaps.pipeline import BuildReport, Plan, build
+    from gmaps.pipeline.run import plan
     from gmaps.skeleton import Skeleton
     from gmaps.store import Sample, Store, open_store
 

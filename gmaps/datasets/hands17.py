@@ -262,7 +262,9 @@ def read_part(root: Path, part: Part) -> tuple[Lines, NDArray[np.int64]]:
 
 def load(root: Path, *, split: Split = "all") -> Hands17:
     """A reader; called by `gmaps.load_dataset`."""
-    return Hands17(Path(root), split, {})
+    made = Hands17(Path(root), split, {})
+    made.labelled = split != "test"
+    return made
 
 
 def check(root: Path) -> list[Check]:

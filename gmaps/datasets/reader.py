@@ -43,6 +43,8 @@ class Reader:
     info: DatasetInfo
     skeleton: Skeleton
     camera: Camera
+    #: False where it is known, before a frame is read, that none has joints.
+    labelled: bool = True
 
     def __init__(self, root: Path | None, split: Split, options: dict[str, Any]) -> None:
         self.root = None if root is None else root.absolute()

@@ -4,11 +4,13 @@ from gmaps.pipeline.parts import finalize, planned, prepare
 from gmaps.pipeline.plan import Estimate, Plan
 from gmaps.pipeline.report import BuildReport
 from gmaps.pipeline.run import build
-from gmaps.pipeline.verify import recompute_rows, store_params
+from gmaps.pipeline.spec import BuildSpec
+from gmaps.pipeline.verify import recompute_rows
 from gmaps.pipeline.worker import make_sample
 
 __all__ = [
     "BuildReport",
+    "BuildSpec",
     "Estimate",
     "Plan",
     "build",
@@ -17,5 +19,4 @@ __all__ = [
     "planned",
     "prepare",
     "recompute_rows",
-    "store_params",
 ]

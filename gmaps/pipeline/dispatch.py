@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import logging
+import multiprocessing
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from gmaps.datasets.base import DataSet
 from gmaps.errors import GmapsError, UsageError
 from gmaps.pipeline.ledger import ShardRecord
 from gmaps.pipeline.plan import Plan
+from gmaps.pipeline.source import CropSource
 from gmaps.pipeline.worker import build_shard, write_shard
 
 if TYPE_CHECKING:
@@ -33,14 +34,14 @@ _SETTINGS = {
 }
 
 
-def make_shards(plan: Plan, dataset: DataSet, todo: Sequence[int], scheduler: str | None) -> Iterator[ShardRecord]:
+def make_shards(plan: Plan, source: CropSource, todo: Sequence[int], scheduler: str | None) -> Iterator[ShardRecord]:
     """Makes shards, and yields each when it is finished, in any order.
 
     Parameters
     ----------
     plan
         The build.
-    dataset
+    source
         Read here when there are no workers; workers make their own.
     todo
         Numbers of the shards.
@@ -54,10 +55,29 @@ def make_shards(plan: Plan, dataset: DataSet, todo: Sequence[int], scheduler: st
     """
     if scheduler is None and plan.workers == 0:
         for k in todo:
-            yield write_shard(dataset, plan.job, k, plan.shard_centers(k))
+            yield write_shard(source, plan.job, k)
         return
+    payload = source.payload()
     with _client(scheduler, min(plan.workers, len(todo))) as client:
-        yield from _submit(client, plan, todo)
+        yield from _submit(client, plan, payload, todo)
+
+
+def check_process(workers: int | None, scheduler: str | None) -> None:
+    """Refuse workers where none can be started, before a build begins.
+
+    Raises
+    ------
+    UsageError
+        In a worker process that imports the script that builds, or in one that may have no children.
+    """
+    process = multiprocessing.current_process()
+    if getattr(process, "_inheriting", False):
+        raise UsageError(f"a worker process imports the script that builds: {GUARD}")
+    if process.daemon and scheduler is None and workers != 0:
+        raise UsageError(
+            f"{process.name} is a daemonic process, as those of multiprocessing.Pool are, and can start no workers: "
+            "call gmaps.build with workers=0 in it, or outside of it with as many as you like"
+        )
 
 
 @contextmanager
@@ -107,7 +127,7 @@ def _address(scheduler: str) -> str:
     return scheduler
 
 
-def _submit(client: Client, plan: Plan, todo: Sequence[int]) -> Iterator[ShardRecord]:
+def _submit(client: Client, plan: Plan, payload: str | bytes, todo: Sequence[int]) -> Iterator[ShardRecord]:
     from distributed import KilledWorker, as_completed
 
     slots = max(sum(client.nthreads().values()), 1)
@@ -116,7 +136,7 @@ def _submit(client: Client, plan: Plan, todo: Sequence[int]) -> Iterator[ShardRe
 
     def submit(k: int) -> Any:
         # Indices only: a job is a few kilobytes whatever N.
-        future = client.submit(build_shard, plan.job, k, plan.shard_centers(k), pure=False)
+        future = client.submit(build_shard, payload, plan.job, k, pure=False)
         shards[future.key] = k
         return future
 

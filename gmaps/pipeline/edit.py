@@ -8,31 +8,28 @@ have made.
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from gmaps.errors import FingerprintError, GmapsError, StoreError, UsageError, unknown_name
 from gmaps.maps import fingerprint
-from gmaps.pipeline.fingerprint import differences, digest
+from gmaps.pipeline.fingerprint import differences
 from gmaps.pipeline.ledger import LEDGER, Ledger
 from gmaps.pipeline.lock import build_lock
-from gmaps.pipeline.plan import Plan, cores, map_array
+from gmaps.pipeline.make import make_missing
+from gmaps.pipeline.plan import Plan, cores, resolve_store
 from gmaps.pipeline.probe import parse_memory
 from gmaps.pipeline.progress import format_bytes, format_seconds
-from gmaps.pipeline.run import make_missing
 from gmaps.pipeline.source import StoredCrops
-from gmaps.pipeline.verify import store_params
-from gmaps.pipeline.worker import Job
+from gmaps.pipeline.spec import BuildSpec
 from gmaps.store.edit import add_arrays, remove_arrays
 from gmaps.store.object_store import is_remote, local_path
 from gmaps.store.reader import Store, open_store
-from gmaps.store.schema import make_layout
 from gmaps.store.writer import remove_temporaries
 
 #: Ends the name of the directory in which an addition is made.
@@ -145,7 +142,8 @@ def add_maps(
             )
         files = [f for record in records for f in record.files]
         job = plan.job
-        add_arrays(root, plan.partial, job.layout, store.names, job.rows, job.shard_samples, plan.attributes, files)
+        attributes = plan.spec.attributes
+        add_arrays(root, plan.partial, plan.arrays, store.names, job.rows, job.shard_samples, attributes, files)
         shutil.rmtree(plan.partial)
     return ChangeReport(
         str(root), tuple(maps), (), open_store(root).maps, len(store), len(records), made,
@@ -189,8 +187,8 @@ def remove_maps(path: str | os.PathLike[str], maps: Sequence[str]) -> ChangeRepo
             shutil.rmtree(root.with_name(root.name + ADDING))
         gone = [f"maps/{kind}{end}" for kind in maps for end in ("", "_scale")]
         kept = [name for name in store.names if name not in gone]
-        attributes = _attributes(store, kinds)
-        freed = remove_arrays(root, gone, kept, len(store), _shard_samples(store), attributes)
+        spec = BuildSpec.of_store(store, kinds)
+        freed = remove_arrays(root, gone, kept, len(store), spec.shard_samples, spec.attributes)
     return ChangeReport(str(root), (), tuple(maps), tuple(kinds), len(store), 0, 0, time.monotonic() - started, freed)
 
 
@@ -214,41 +212,20 @@ def _local(path: str | os.PathLike[str]) -> Path:
     """
     if is_remote(path):
         raise UsageError(f"{path}: only a store on this machine's file systems can be changed")
-    return Path(os.path.abspath(local_path(path)))
+    return resolve_store(local_path(path))
 
 
 def _plan(source: StoredCrops, maps: Sequence[str], workers: int) -> Plan:
     """A build of the new arrays alone, from the store's crops."""
     store = source.store
-    crop, params = store_params(store)
-    present = [kind for kind in params.maps if kind not in maps]
-    params = replace(params, maps=tuple(maps))
     changed = differences(store.attributes["fingerprint_of"]["versions"], fingerprint(), "versions")
     if changed:
         raise FingerprintError(
             f"{store.path} was built by a gmaps that makes other values ({'; '.join(changed)}): build it again"
         )
-    arrays = [map_array(kind, params, source.skeleton) for kind in params.maps]
-    dtype, how = store.attributes["maps"]["dtype"], store.attributes["maps"].get("layout", "plain")
-    whole = make_layout(len(source.skeleton), crop.size, arrays, dtype, how)
-    layout = [a for a in whole if a.name.startswith("maps/")]
-    attributes = _attributes(store, [*present, *params.maps])
-    root = Path(store.path)
-    stage = root.with_name(root.name + ADDING)
-    job = Job(str(stage), json.dumps(source.spec()), len(store), _shard_samples(store), tuple(layout), crop, params)
-    return Plan(root, job, None, attributes["fingerprint_of"], attributes, workers, {}, stage=ADDING)
-
-
-def _attributes(store: Store, kinds: Sequence[str]) -> dict[str, Any]:
-    """A store's attributes with other kinds."""
-    a = store.attributes
-    decides = a["fingerprint_of"] | {"maps": {**a["fingerprint_of"]["maps"], "maps": list(kinds)}}
-    changed = {"maps": {**a["maps"], "maps": list(kinds)}, "fingerprint": digest(decides), "fingerprint_of": decides}
-    return a | changed
-
-
-def _shard_samples(store: Store) -> int:
-    return int(store.attributes["fingerprint_of"]["shard_samples"])
+    present = [kind for kind in BuildSpec.of_store(store).maps.maps if kind not in maps]
+    spec = BuildSpec.of_store(store, [*present, *maps])
+    return Plan(spec, Path(store.path), workers, stage=ADDING, kinds=tuple(maps))
 
 
 def _open(plan: Plan, store: Store, maps: Sequence[str]) -> Ledger:
@@ -260,13 +237,13 @@ def _open(plan: Plan, store: Store, maps: Sequence[str]) -> Ledger:
         if ledger.fingerprint == store.attributes["fingerprint_of"]:
             shutil.rmtree(stage)  # stopped at its very last step
         raise UsageError(f"{root} has {', '.join(here)} already")
-    if ledger.fingerprint not in (None, plan.fingerprint):
+    if ledger.fingerprint not in (None, plan.spec.fingerprint):
         pending = [k for k in ledger.fingerprint["maps"]["maps"] if k not in store.maps]
         raise FingerprintError(
             f"{stage} is an unfinished addition of something else: finish it with `gmaps store add {root} "
             f"{' '.join(pending)}`, or drop it with `gmaps store remove {root} {' '.join(pending)}`"
         )
-    for a in plan.job.layout:
+    for a in plan.arrays:
         # Moved in already when the last run was stopped, but not shown yet: back to where it is looked at.
         if (root / a.name).exists():
             if ledger.fingerprint is None:
@@ -279,5 +256,5 @@ def _open(plan: Plan, store: Store, maps: Sequence[str]) -> Ledger:
     if ledger.fingerprint is None:
         stage.mkdir(exist_ok=True)
         (stage / LEDGER).unlink(missing_ok=True)
-        ledger.start(plan.fingerprint)
+        ledger.start(plan.spec.fingerprint)
     return ledger

@@ -9,19 +9,22 @@ All of them see one file system. A plan lies in the unfinished store, with the a
 
 from __future__ import annotations
 
-import json
 import os
+import time
 from pathlib import Path
 from typing import Any
 
-from gmaps.datasets import load_dataset
-from gmaps.errors import StoreError
+from gmaps.datasets import list_datasets, loads_anywhere
+from gmaps.errors import StoreError, UsageError
 from gmaps.pipeline.ledger import Ledger
 from gmaps.pipeline.lock import build_lock
-from gmaps.pipeline.plan import Plan
-from gmaps.pipeline.publish import PLAN, open_ledger
-from gmaps.pipeline.report import BuildReport
-from gmaps.pipeline.run import build, check_shared
+from gmaps.pipeline.make import check_shared
+from gmaps.pipeline.plan import Plan, resolve_store
+from gmaps.pipeline.publish import PLAN, finish_arguments, open_ledger, publish
+from gmaps.pipeline.report import BuildReport, make_report, parse_max_rejects
+from gmaps.pipeline.run import plan
+from gmaps.pipeline.spec import BuildSpec
+from gmaps.store.writer import finish_store
 
 
 def prepare(*arguments: Any, overwrite: bool = False, **options: Any) -> Plan:
@@ -44,15 +47,19 @@ def prepare(*arguments: Any, overwrite: bool = False, **options: Any) -> Plan:
     FingerprintError
         An unfinished build of something else is there.
     """
-    plan = build(*arguments, dry_run=True, **options)
-    if not isinstance(plan, Plan):
-        raise TypeError("a dry run gives a plan")
-    check_shared(plan)
-    if plan.out.exists():
-        raise StoreError(f"{plan.out} is there already: remove it, or choose another --out")
-    with build_lock(plan.out):
-        open_ledger(plan, overwrite)
-    return plan
+    made = plan(*arguments, **options)
+    check_shared(made)
+    name = made.spec.source["dataset"]["name"]
+    if not loads_anywhere(name) and name not in list_datasets():
+        raise UsageError(
+            f"the parts of a build are made by other processes, which know no data set {name!r}: name it as "
+            "module:factory"
+        )
+    if made.out.exists():
+        raise StoreError(f"{made.out} is there already: choose another --out, or remove it")
+    with build_lock(made.out):
+        open_ledger(made, overwrite)
+    return made
 
 
 def planned(out: str | os.PathLike[str], root: str | os.PathLike[str] | None = None) -> dict[str, Any]:
@@ -75,18 +82,25 @@ def planned(out: str | os.PathLike[str], root: str | os.PathLike[str] | None = N
     StoreError
         Nothing is planned there.
     """
-    path = Path(f"{os.fspath(out)}.partial") / PLAN
+    spec = _read_plan(out)[0]
+    options = dict(spec.source["dataset"])
+    where = {"dataset": options.pop("name"), "root": options.pop("root", None), "split": options.pop("split", "all")}
+    if root is not None:
+        where["root"] = os.fspath(root)
+    return {**where, "dataset_options": options, "out": out, **spec.arguments()}
+
+
+def _read_plan(out: str | os.PathLike[str]) -> tuple[BuildSpec, Path]:
+    """What was planned, and the final path of its store."""
+    store = resolve_store(out)
+    path = Path(f"{store}.partial") / PLAN
     try:
-        recipe = json.loads(path.read_text())
-        spec = recipe.pop("dataset")
+        return BuildSpec.from_json(path.read_text()), store
     except (OSError, ValueError, KeyError) as error:
         raise StoreError(
             f"{path}: no plan can be read there ({error}); make one with `gmaps plan --out {out}` and the options of "
             "`gmaps build`"
         ) from error
-    if root is not None:
-        spec["root"] = os.fspath(root)
-    return {"dataset": load_dataset(**spec), "out": out, **recipe}
 
 
 def finalize(
@@ -96,37 +110,52 @@ def finalize(
     max_rejects: str | float = "1%",
     progress: bool = True,
 ) -> BuildReport:
-    """Make a store of the parts of a planned build.
+    """Make a store of the parts of a planned build, from its plan and its ledgers alone: no frame is read.
 
     Parameters
     ----------
     out
         The store.
-    root, max_rejects, progress
-        As for `planned` and `build`.
+    root, progress
+        Not looked at any more: neither the data set is opened, nor is there anything to wait for.
+    max_rejects
+        As for `build`.
 
     Raises
     ------
     StoreError
-        Nothing is planned there, or shards are missing; the message says how many, and the first of them.
+        Nothing is planned there, or shards are missing or damaged; the message says how many, and the first of them.
     StoreLockedError
         A part is still being built.
     """
-    arguments = planned(out, root)
-    plan = build(**arguments, dry_run=True)
-    if not isinstance(plan, Plan):
-        raise TypeError("a dry run gives a plan")
-    ledger = Ledger(plan.partial)
-    ledger.take_parts()
-    missing = [k for k in range(plan.job.shards) if k not in ledger.records]
-    if missing:
-        shown = ", ".join(str(k + 1) for k in missing[:8]) + (", ..." if len(missing) > 8 else "")
-        raise StoreError(
-            f"{plan.out}: {len(missing)} of {plan.job.shards} shards are not made yet ({shown}). Part K/N makes the "
-            "K-th, the (K+N)-th and so on: run the parts that are missing, or `gmaps build` with the plan's options, "
-            "which makes all that is left"
-        )
-    report = build(**arguments, workers=0, max_rejects=max_rejects, progress=progress)
-    if not isinstance(report, BuildReport):
-        raise TypeError("a build gives a report")
-    return report
+    started = time.monotonic()
+    over = parse_max_rejects(max_rejects)
+    spec, store = _read_plan(out)
+    made = Plan(spec, store, workers=0)
+    with build_lock(store):
+        if store.exists():
+            raise StoreError(f"{store} is there already: move it away, then run the same command again")
+        ledger = Ledger(made.partial)
+        if ledger.fingerprint not in (None, spec.fingerprint):
+            raise StoreError(f"{made.partial}: its plan and its shards do not belong together: plan it anew")
+        ledger.fingerprint = spec.fingerprint
+        ledger.take_parts()
+        damaged = ledger.drop_damaged()
+        shards = range(made.job.shards)
+        _refuse_missing(made, [k for k in shards if k not in ledger.records], damaged)
+        records = [ledger.records[k] for k in shards]
+        size = finish_store(made.partial, **finish_arguments(made, records))
+        publish(made)
+        return over(make_report(made, store, records, started, 0, size, True))
+
+
+def _refuse_missing(plan: Plan, missing: list[int], damaged: list[str]) -> None:
+    if not missing:
+        return
+    shown = ", ".join(str(k + 1) for k in missing[:8]) + (", ..." if len(missing) > 8 else "")
+    broken = f"; {len(damaged)} files are damaged, the first {damaged[0]}" if damaged else ""
+    raise StoreError(
+        f"{plan.out}: {len(missing)} of {plan.job.shards} shards are not made yet ({shown}){broken}. Part K/N makes "
+        "the K-th, the (K+N)-th and so on: run the parts that are missing, or `gmaps build` with the plan's options, "
+        "which makes all that is left"
+    )

@@ -7,10 +7,10 @@ import time
 import numpy as np
 import psutil
 
-from gmaps.datasets.base import DataSet
 from gmaps.errors import DiskFullError, FrameError, UsageError
 from gmaps.pipeline.plan import Estimate, Plan, free_bytes
 from gmaps.pipeline.progress import format_bytes
+from gmaps.pipeline.source import CropSource
 from gmaps.pipeline.worker import job_row
 from gmaps.store.codec import encode_chunk
 
@@ -20,8 +20,8 @@ PROBE = 32
 MARGIN = 1.3
 
 
-def probe(plan: Plan, dataset: DataSet) -> Estimate:
-    """Makes a few frames from all over the data set, without writing anything.
+def probe(plan: Plan, source: CropSource) -> Estimate:
+    """Makes a few rows from all over the source, without writing anything.
 
     Frames that cannot be used are skipped: they cost next to nothing.
     """
@@ -32,8 +32,7 @@ def probe(plan: Plan, dataset: DataSet) -> Estimate:
     for number, i in enumerate([positions[0], *positions]):
         start = time.perf_counter()
         try:
-            center = None if plan.centers is None else plan.centers[i]
-            _, row = job_row(dataset, job, int(i), center)
+            _, row = job_row(source, job.maps, int(i))
         except FrameError:
             continue
         length = plain + sum(len(encode_chunk(a, row[a.name])) + 16 for a in job.layout if a.sharded)

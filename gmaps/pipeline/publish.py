@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import time
 from collections.abc import Sequence
@@ -72,9 +71,9 @@ def complete_report(plan: Plan, store: Store, path: object, size: int, started: 
 
 def compare(old: dict[str, Any], plan: Plan, what: str) -> None:
     """Raises `FingerprintError` when something was built from something else than what is planned."""
-    if old != plan.fingerprint:
-        changes = "; ".join(differences(old, plan.fingerprint))
-        raise FingerprintError(f"{what} ({changes}). Use --overwrite to replace it, or another --out")
+    if old != plan.spec.fingerprint:
+        changes = "; ".join(differences(old, plan.spec.fingerprint))
+        raise FingerprintError(f"{what} ({changes}). Choose another --out, or --overwrite to replace it")
 
 
 def open_ledger(plan: Plan, overwrite: bool = False) -> Ledger:
@@ -89,13 +88,13 @@ def open_ledger(plan: Plan, overwrite: bool = False) -> Ledger:
     if ledger.fingerprint is not None and not overwrite:
         what = f"{plan.partial} is the unfinished part ({len(ledger.records)} shards) of a build from something else"
         compare(ledger.fingerprint, plan, what)
-    if ledger.fingerprint != plan.fingerprint:
+    if ledger.fingerprint != plan.spec.fingerprint:
         if plan.partial.exists():
             shutil.rmtree(plan.partial)
         plan.partial.mkdir(parents=True)
         ledger = Ledger(plan.partial)
-        ledger.start(plan.fingerprint)
-    write_file(plan.partial, PLAN, json.dumps(plan.recipe, indent=1).encode())
+        ledger.start(plan.spec.fingerprint)
+    write_file(plan.partial, PLAN, plan.spec.to_json().encode())
     return ledger
 
 
@@ -105,10 +104,10 @@ def finish_arguments(plan: Plan, records: Sequence[ShardRecord]) -> dict[str, An
     rejects = [r for record in records for r in record.rejects]
     counts = {"rejected": len(rejects), "joints_outside": sum(r.joints_outside for r in records)}
     return {
-        "layout": job.layout,
+        "layout": plan.arrays,
         "rows": job.rows,
         "shard_samples": job.shard_samples,
-        "attributes": plan.attributes | {"counts": counts},
+        "attributes": plan.spec.attributes | {"counts": counts},
         "rejects": rejects,
         "shards": [f for record in records for f in record.files],
     }

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from gmaps.errors import UsageError
 from gmaps.pipeline.progress import format_bytes, format_seconds
 
 if TYPE_CHECKING:
@@ -81,6 +82,31 @@ class BuildReport:
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values."""
         return asdict(self)
+
+
+def parse_max_rejects(value: str | float) -> Callable[[BuildReport], BuildReport]:
+    """`max_rejects` as what notes in a report whether more frames were rejected.
+
+    Raises
+    ------
+    UsageError
+        No number of frames, and no share.
+    """
+    text = str(value).strip()
+    try:
+        number = float(text.removesuffix("%"))
+    except ValueError:
+        number = -1.0
+    share = number / 100 if text.endswith("%") else number
+    if not 0 <= number < float("inf") or (text.endswith("%") and share > 1):
+        raise UsageError(f"max_rejects is a number of frames, a share below 1, or like '1%', not {value!r}")
+
+    def noted(report: BuildReport) -> BuildReport:
+        of_all = text.endswith("%") or share < 1
+        allowed = share * report.frames if of_all else share
+        return replace(report, rejected_over_limit=report.rejected > allowed)
+
+    return noted
 
 
 def make_report(

@@ -1,35 +1,52 @@
-"""`build`: from a data set to a finished store."""
+"""`build`: from a data set to a finished store; `plan`: what a build would do."""
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, Literal, overload
 
+from gmaps.crop import CropParams
 from gmaps.datasets import load_dataset
 from gmaps.datasets.base import DataSet, Split
 from gmaps.errors import UsageError
 from gmaps.frame import Projection
-from gmaps.maps import DEFAULT_MAPS, MapParams, warm_up
+from gmaps.maps import DEFAULT_MAPS, MapParams
 from gmaps.maps.base import Normalize, Profile
-from gmaps.pipeline.dispatch import GUARD, make_shards
-from gmaps.pipeline.ledger import Ledger, Part, part_ledger
-from gmaps.pipeline.lock import build_lock, part_lock
+from gmaps.pipeline.dispatch import check_process
+from gmaps.pipeline.ledger import Part
+from gmaps.pipeline.make import build_here, build_part, make_missing
 from gmaps.pipeline.plan import Plan, make_plan
-from gmaps.pipeline.probe import Watch, check_space, clamp_workers, parse_memory, probe
-from gmaps.pipeline.progress import Progress
-from gmaps.pipeline.publish import finish_arguments, finished_report, open_ledger, publish
-from gmaps.pipeline.report import BuildReport, make_report
-from gmaps.pipeline.upload import WAITING, build_there
+from gmaps.pipeline.probe import clamp_workers, parse_memory, probe
+from gmaps.pipeline.report import BuildReport, parse_max_rejects
+from gmaps.pipeline.source import FrameCrops
+from gmaps.pipeline.spec import BuildSpec
+from gmaps.pipeline.upload import build_there
 from gmaps.store.schema import SHARD_SAMPLES
-from gmaps.store.writer import finish_store, remove_temporaries
 
 
+@overload
 def build(
+    dataset: str | DataSet,
+    out: str | os.PathLike[str] | None = None,
+    maps: Sequence[str] = DEFAULT_MAPS,
+    *,
+    dry_run: Literal[True],
+    **options: Any,
+) -> Plan: ...
+@overload
+def build(
+    dataset: str | DataSet,
+    out: str | os.PathLike[str] | None = None,
+    maps: Sequence[str] = DEFAULT_MAPS,
+    *,
+    dry_run: Literal[False] = False,
+    **options: Any,
+) -> BuildReport: ...
+def build(  # type: ignore[misc]  # the options of both are these
     dataset: str | DataSet,
     out: str | os.PathLike[str] | None = None,
     maps: Sequence[str] = DEFAULT_MAPS,
@@ -67,11 +84,12 @@ def build(
     Parameters
     ----------
     dataset
-        A data set, or the name of one.
+        A data set, its name, or `module:factory`, where the factory is called as a data set's `load` is. An object of
+        your own is sent to workers as a pickle; a name is looked up by each of them.
     out
-        Path of the store; `<name>.zarr` here by default.
+        Path of the store; `<name>.zarr` here by default, or `<name>-<split>.zarr`.
     maps
-        Kinds of map.
+        Kinds of map; one may come as a bare name.
     root, split, dataset_options
         For `load_dataset`, when `dataset` is a name.
     workers
@@ -96,7 +114,7 @@ def build(
     overwrite
         Replace a store that was built from something else, once the new one is finished.
     dry_run
-        Write nothing; return the plan with an estimate.
+        Write nothing; return the plan with an estimate, as `gmaps.plan` does.
     max_rejects
         How many frames may be rejected: a count, a share below 1, or "1%". The build finishes either way.
     progress
@@ -120,7 +138,7 @@ def build(
     Raises
     ------
     UsageError
-        Parameters that cannot be met.
+        Parameters that cannot be met, or workers in a daemonic process, which may have none.
     DatasetError
         The data set cannot be read.
     FingerprintError
@@ -131,160 +149,73 @@ def build(
         All finished shards are kept.
     """
     started = time.monotonic()
-    if getattr(multiprocessing.current_process(), "_inheriting", False):
-        raise UsageError(f"a worker process imports the script that builds: {GUARD}")
-    allowed, budget = _parse_limit(max_rejects), parse_memory(memory)
-    if isinstance(dataset, str):
-        source = load_dataset(dataset, root, split=split, **(dataset_options or {}))
-    elif root is not None or dataset_options:
-        raise UsageError("root and dataset_options go with the name of a data set, not with a data set")
-    else:
-        source = dataset
-    plan = make_plan(
+    check_process(workers, scheduler)
+    over, budget = parse_max_rejects(max_rejects), parse_memory(memory)
+    data = _data_set(dataset, root, split, dataset_options)
+    named = os.fspath(center) in ("joints", "com")
+    side = float(data.info.half_side if half_side is None else half_side)
+    crop = CropParams(crop_size, projection, side, os.fspath(center) if named else "file")
+    source = FrameCrops(data, crop, None if named else os.fspath(center), dataset if isinstance(dataset, str) else "")
+    kinds = (maps,) if isinstance(maps, str) else tuple(maps)
+    spec = BuildSpec.of_frames(
         source,
-        f"{source.info.name}.zarr" if out is None else out,
-        MapParams(tuple(maps), map_size, profile, normalize, bridge),
-        workers=workers,
+        MapParams(kinds, map_size, profile, normalize, bridge),
         limit=limit,
-        center=os.fspath(center),
-        half_side=half_side,
-        crop_size=crop_size,
-        projection=projection,
         dtype=dtype,
         layout=layout,
         shard_samples=shard_samples,
-        staging=staging,
     )
+    plan = make_plan(spec, default_out(spec) if out is None else out, workers=workers, staging=staging)
     if dry_run:
         estimate = probe(plan, source)
         return replace(plan, estimate=estimate, workers=clamp_workers(plan, estimate, budget))
     make = partial(make_missing, plan, source, scheduler, budget, progress)
     if part is not None:
-        _check_part(plan, part, overwrite)
-        report = finished_report(plan, started, False)
-        if report is None:
-            with part_lock(plan.out, part, partial(open_ledger, plan)) as ledger:
-                report = _build_part(plan, part, ledger, started, make)
+        report = build_part(plan, part, overwrite, started, make)
     elif plan.remote:
         report = build_there(plan, started, overwrite, make)
     else:
-        with build_lock(plan.out):
-            report = finished_report(plan, started, overwrite) or _build(plan, started, overwrite, make)
-    return replace(report, rejected_over_limit=report.rejected > allowed(report.frames))
+        report = build_here(plan, started, overwrite, make)
+    return over(report)
 
 
-def _parse_limit(value: str | float) -> Any:
-    """`max_rejects` as a function of the number of frames."""
-    text = str(value).strip()
-    try:
-        number = float(text.removesuffix("%"))
-    except ValueError:
-        number = -1.0
-    share = number / 100 if text.endswith("%") else number
-    if not 0 <= number < float("inf") or (text.endswith("%") and share > 1):
-        raise UsageError(f"max_rejects is a number of frames, a share below 1, or like '1%', not {value!r}")
-    if text.endswith("%") or share < 1:
-        return lambda frames: share * frames
-    return lambda frames: share
+def plan(
+    dataset: str | DataSet,
+    out: str | os.PathLike[str] | None = None,
+    maps: Sequence[str] = DEFAULT_MAPS,
+    **options: Any,
+) -> Plan:
+    """What `build` would do with the same arguments; nothing is written.
 
+    Parameters
+    ----------
+    dataset, out, maps, **options
+        As for `build`.
 
-#: `make_missing` but for the ledger and the wanted shards.
-_Make = Callable[[Ledger, Sequence[int]], int]
-
-
-def make_missing(
-    plan: Plan,
-    dataset: DataSet,
-    scheduler: str | None,
-    budget: int | None,
-    show: bool,
-    ledger: Ledger,
-    wanted: Sequence[int],
-) -> int:
-    """Makes the wanted shards that the ledger lacks, and records each; returns how many there were.
+    Returns
+    -------
+    Plan
+        Its arrays, shards and place, with an estimate of bytes, seconds and memory from a few frames.
 
     Raises
     ------
-    KeyboardInterrupt
-        Its text says how many shards are kept.
+    UsageError, DatasetError
+        As `build`.
     """
-    job = plan.job
-    damaged = ledger.drop_damaged()
-    todo = [k for k in wanted if k not in ledger.records]
-    rows = sum(len(job.shard_rows(k)) for k in wanted)
-    before = rows - sum(len(job.shard_rows(k)) for k in todo)
-    with Progress(rows, before, show) as bar:
-        if before:
-            bar.say(f"{plan.out}: going on after {len(wanted) - len(todo)} of {len(wanted)} shards")
-        for problem in damaged:
-            bar.say(f"made again: {problem}")
-        if not todo:
-            return 0
-        # Compiled here, so that no worker has to; and a full disk is better met now than in the night.
-        warm_up(job.maps, dataset.skeleton)
-        estimate = probe(plan, dataset)
-        workers = clamp_workers(plan, estimate, budget)
-        if workers < min(plan.workers, len(todo)) and scheduler is None:
-            bar.say(f"{workers} workers: more would not fit into the memory allowed")
-        # Where shards are uploaded, only some of them are here at a time.
-        check_space(plan, estimate, min(len(todo), WAITING + max(workers, 1)) if plan.remote else len(todo))
-        watch = Watch(plan, estimate, workers)
-        try:
-            for record in make_shards(replace(plan, workers=workers), dataset, todo, scheduler):
-                ledger.add(record)
-                bar.update(record.rows)
-                watch.check(sum(k not in ledger.records for k in todo))
-        except KeyboardInterrupt:
-            done = f"{sum(k in ledger.records for k in wanted)} of {len(wanted)} shards are kept"
-            raise KeyboardInterrupt(f"stopped: {done}. Run the same command again to go on") from None
-    return len(todo)
+    return build(dataset, out, maps, dry_run=True, **options)
 
 
-def _build(plan: Plan, started: float, overwrite: bool, make: _Make) -> BuildReport:
-    ledger = open_ledger(plan, overwrite)
-    ledger.take_parts()
-    remove_temporaries(plan.partial)
-    shards = range(plan.job.shards)
-    resumed = bool(ledger.records)
-    made = make(ledger, shards)
-    records = [ledger.records[k] for k in shards]
-    size = finish_store(plan.partial, **finish_arguments(plan, records))
-    publish(plan)
-    return make_report(plan, plan.out, records, started, made, size, resumed)
+def _data_set(
+    dataset: str | DataSet, root: str | os.PathLike[str] | None, split: Split, options: dict[str, Any] | None
+) -> DataSet:
+    if isinstance(dataset, str):
+        return load_dataset(dataset, root, split=split, **(options or {}))
+    if root is not None or options:
+        raise UsageError("root and dataset_options go with the name of a data set, not with a data set")
+    return dataset
 
 
-def _build_part(plan: Plan, part: Part, whole: Ledger, started: float, make: _Make) -> BuildReport:
-    k, n = part
-    ledger = Ledger(plan.partial, part_ledger(part))
-    if ledger.fingerprint != plan.fingerprint:
-        ledger.start(plan.fingerprint)
-    wanted = range(k - 1, plan.job.shards, n)
-    # What a build of the whole had finished before it was split need not be made again.
-    whole.take_parts()
-    ledger.records = {i: r for i, r in whole.records.items() if i in wanted} | ledger.records
-    resumed = bool(ledger.records)
-    made = make(ledger, wanted)
-    records = [ledger.records[i] for i in wanted]
-    size = sum(f.size for record in records for f in record.files)
-    return replace(make_report(plan, plan.partial, records, started, made, size, resumed), part=f"{k}/{n}")
-
-
-def _check_part(plan: Plan, part: Part, overwrite: bool) -> None:
-    k, n = part
-    check_shared(plan)
-    if not 1 <= k <= n:
-        raise UsageError(f"a part is K/N with K from 1 to N, got {k}/{n}")
-    if overwrite:
-        raise UsageError("a part replaces nothing: run `gmaps plan --overwrite` first, then the parts")
-
-
-def check_shared(plan: Plan) -> None:
-    """A build in parts needs files that all its machines see.
-
-    Raises
-    ------
-    UsageError
-        For a store in an object store.
-    """
-    if plan.remote:
-        raise UsageError(f"{plan.remote}: parts need a file system that all machines share; build there, then copy")
+def default_out(spec: BuildSpec) -> str:
+    """The name of a store that was given none: stores of two splits must not meet in one."""
+    split = spec.fingerprint["split"]
+    return f"{spec.name}.zarr" if split in (None, "all") else f"{spec.name}-{split}.zarr"

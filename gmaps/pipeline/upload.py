@@ -55,10 +55,10 @@ class UploadLedger(Ledger):
         self._running: dict[Future[None], FileRecord] = {}
         # Its lines are like a ledger's, and what a crash cut off counts as not written.
         self._log = Ledger(plan.partial, ARRIVED)
-        if self._log.fingerprint != plan.fingerprint:
+        if self._log.fingerprint != plan.spec.fingerprint:
             self._log.path.unlink(missing_ok=True)
             self._log = Ledger(plan.partial, ARRIVED)
-            self._log.start(plan.fingerprint)
+            self._log.start(plan.spec.fingerprint)
         self.arrived = {f.path: f for record in self._log.records.values() for f in record.files}
 
     def __enter__(self) -> UploadLedger:

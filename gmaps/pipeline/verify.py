@@ -5,20 +5,16 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 
-from gmaps.center import load_centers
-from gmaps.crop import CropParams
 from gmaps.datasets import load_dataset
-from gmaps.errors import FrameError, UsageError
-from gmaps.maps import MapParams, fingerprint
-from gmaps.pipeline.fingerprint import differences
+from gmaps.datasets.base import DataSet
+from gmaps.errors import FrameError, UnknownNameError, UsageError
+from gmaps.maps import fingerprint
+from gmaps.pipeline.fingerprint import differences, plain
+from gmaps.pipeline.source import FrameCrops
+from gmaps.pipeline.spec import BuildSpec
 from gmaps.pipeline.worker import make_sample, sample_row
 from gmaps.store.reader import Store
 from gmaps.store.verify import compare_sample
-
-
-def store_params(store: Store) -> tuple[CropParams, MapParams]:
-    """How a store's crops and maps were made."""
-    return CropParams(**store.attributes["crop"]), MapParams.from_dict(store.attributes["maps"])
 
 
 def recompute_rows(
@@ -27,6 +23,7 @@ def recompute_rows(
     *,
     root: str | os.PathLike[str] | None = None,
     center: str | os.PathLike[str] | None = None,
+    dataset: DataSet | str | None = None,
 ) -> list[str]:
     """Makes rows of a store again from its data set, and compares.
 
@@ -40,6 +37,8 @@ def recompute_rows(
         Where the data set is, as for `load_dataset`.
     center
         The centre file, for a store that was built with one.
+    dataset
+        The data set, or its name or `module:factory`, where that which the store names is not known by name.
 
     Returns
     -------
@@ -54,23 +53,26 @@ def recompute_rows(
         When the data set cannot be read.
     """
     a = store.attributes
-    dataset = load_dataset(**{**a["dataset"]["spec"], "root": root})
-    changed = differences(a["dataset"]["fingerprint"], dataset.fingerprint(), "data set")
+    if dataset is None or isinstance(dataset, str):
+        named = {} if dataset is None else {"name": dataset}
+        try:
+            dataset = load_dataset(**{**a["dataset"]["spec"], **named, "root": root})
+        except UnknownNameError as error:
+            raise UnknownNameError(f"{error} If it is one of your own, name it as module:factory") from None
+    changed = differences(a["dataset"]["fingerprint"], plain(dataset.fingerprint()), "data set")
     changed += differences(a["fingerprint_of"]["versions"], fingerprint(), "versions")
     if changed:
         return [f"the source is not what the store was built from: {c}" for c in changed]
-    crop, maps = store_params(store)
-    centers = None
-    if crop.center == "file":
-        if center is None:
-            raise UsageError(f"{store.path} was built with a centre file: give it as center")
-        centers = load_centers(center, dataset.camera, len(dataset))
+    spec = BuildSpec.of_store(store)
+    if spec.crop.center == "file" and center is None:
+        raise UsageError(f"{store.path} was built with a centre file: give it as center")
+    source = FrameCrops(dataset, spec.crop, os.fspath(center) if center and spec.crop.center == "file" else None)
     problems = []
     for i in rows:
         sample = store[i]
         row = sample.index
         try:
-            made = sample_row(*make_sample(dataset, row, crop, maps, None if centers is None else centers[row]))
+            made = sample_row(*make_sample(source, row, spec.maps))
         except FrameError as error:
             if sample.valid:
                 problems.append(f"row {row}: valid in the store, but its frame cannot be used now: {error}")

@@ -1,15 +1,12 @@
-"""What runs in a worker: one shard, frame by frame.
+"""What runs in a worker: one shard, crop by crop.
 
-A worker gets a `Job`, which is small and the same for all shards, and a shard's number. It makes the data set anew
-from its description, once a process, so labels never travel.
+A worker gets a `Job`, which is small and the same for all shards, a shard's number, and what remakes the source of
+the crops, once a process, so that labels never travel.
 """
 
 from __future__ import annotations
 
-import functools
-import json
 import signal
-import sys
 import threading
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
@@ -20,14 +17,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gmaps.crop import CropParams, crop_dataset_frame
-from gmaps.datasets import load_dataset
-from gmaps.datasets.base import DataSet, Index, Window, read_window
+from gmaps.datasets.base import Index
 from gmaps.errors import FrameError, GmapsError
 from gmaps.frame import Crop
 from gmaps.maps import Encoder, MapParams, Maps
 from gmaps.pipeline.ledger import ShardRecord
-from gmaps.pipeline.source import STORED, StoredCrops
+from gmaps.pipeline.source import CropSource, sent_source
 from gmaps.store.schema import ArraySpec
 from gmaps.store.writer import ShardWriter
 
@@ -37,28 +32,24 @@ _turn: AbstractContextManager[Any] = nullcontext()
 
 @dataclass(frozen=True)
 class Job:
-    """All that a worker must know of a build.
+    """All that a worker must know of a build, but for the source of its crops.
 
     Parameters
     ----------
     root
         Directory of the unfinished store, absolute.
-    dataset
-        The arguments of `load_dataset`, or the store whose crops are used, as JSON text.
     rows, shard_samples
         N, and rows in a shard.
     layout
         The arrays to write.
-    crop, maps
-        How to make them.
+    maps
+        The maps to make.
     """
 
     root: str
-    dataset: str
     rows: int
     shard_samples: int
     layout: tuple[ArraySpec, ...]
-    crop: CropParams
     maps: MapParams
 
     @property
@@ -72,42 +63,29 @@ class Job:
         return range(start, min(start + self.shard_samples, self.rows))
 
 
-def make_sample(
-    dataset: DataSet, i: int, crop: CropParams, maps: MapParams, center: NDArray[np.floating] | None = None
-) -> tuple[Crop, Maps]:
-    """Frame i of a data set to its crop and maps. The one code path of builds and of verification, but for `OnHand`.
+def make_sample(source: CropSource, i: int, maps: MapParams) -> tuple[Crop, Maps]:
+    """Crop i of a source and its maps. The one code path of builds and of verification, but for `OnHand`.
 
     Parameters
     ----------
-    dataset
-        Where the frame comes from.
+    source
+        Where the crop comes from.
     i
-        Position in the data set's index.
-    crop, maps
-        How to make them.
-    center : (3,), optional
-        The frame's row of the centre file, mm; NaN where the file calls it invalid.
+        Its position.
+    maps
+        How to make maps.
 
     Raises
     ------
     FrameError
         When this frame cannot be used.
     """
-    made = _make_crop(dataset, i, crop, center)
-    return made, Encoder(maps, dataset.skeleton).crop(made)
+    crop = source.crop(i)
+    return crop, Encoder(maps, source.skeleton).crop(crop)
 
 
-def _make_crop(dataset: DataSet, i: int, crop: CropParams, center: NDArray[np.floating] | None) -> Crop:
-    if isinstance(dataset, StoredCrops):
-        return dataset.crop(i)
-    window = Window(None if crop.center == "com" else crop.half_side, center)
-    return crop_dataset_frame(read_window(dataset, i, window), dataset.info.depth_range, crop, center)
-
-
-def job_row(
-    dataset: DataSet, job: Job, i: int, center: NDArray[np.floating] | None = None
-) -> tuple[Crop, dict[str, Any]]:
-    """Frame i within a build: its crop, and what a `ShardWriter` gets.
+def job_row(source: CropSource, maps: MapParams, i: int) -> tuple[Crop, dict[str, Any]]:
+    """Crop i within a build, and what a `ShardWriter` gets.
 
     Other than from `make_sample`, maps that are 0 in the void come as `OnHand`, and an error that nobody foresaw says
     which frame it was.
@@ -120,14 +98,14 @@ def job_row(
         For anything else.
     """
     try:
-        crop = _make_crop(dataset, i, job.crop, center)
-        return crop, _row(crop, *Encoder(job.maps, dataset.skeleton).hand(crop))
+        crop = source.crop(i)
+        return crop, _row(crop, *Encoder(maps, source.skeleton).hand(crop))
     except GmapsError:
         raise
     except Exception as error:
-        index = dataset.index()
+        index = source.index()
         raise GmapsError(
-            f"row {i} ({frame_name(index, i)}, frame {index.frame[i]}) of {dataset.info.name} stopped the build: "
+            f"row {i} ({frame_name(index, i)}, frame {index.frame[i]}) of {source.name} stopped the build: "
             f"{type(error).__name__}: {error}. Finished shards are kept; workers=0 shows where it broke"
         ) from error
 
@@ -148,17 +126,17 @@ def frame_name(index: Index, i: int) -> str:
     return f"{index.subjects[index.subject[i]]}/{index.sequences[index.sequence[i]]}"
 
 
-def build_shard(job: Job, shard: int, centers: NDArray[np.float32] | None = None) -> ShardRecord:
+def build_shard(payload: str | bytes, job: Job, shard: int) -> ShardRecord:
     """Makes one shard of every array, in a worker.
 
     Parameters
     ----------
+    payload
+        Of the source.
     job
         The build.
     shard
         Its number.
-    centers : (rows in the shard, 3), optional
-        The shard's part of the centre file.
 
     Raises
     ------
@@ -168,27 +146,27 @@ def build_shard(job: Job, shard: int, centers: NDArray[np.float32] | None = None
         For whatever else stops a build; a frame that cannot be used does not.
     """
     with _turn:  # or both threads of a worker would read all labels
-        dataset = _remade(job.dataset)
-        dataset.index()
-    return write_shard(dataset, job, shard, centers)
+        source = sent_source(payload)
+        source.index()
+    return write_shard(source, job, shard)
 
 
-def write_shard(dataset: DataSet, job: Job, shard: int, centers: NDArray[np.float32] | None = None) -> ShardRecord:
-    """As `build_shard`, from a data set that is here."""
-    index = dataset.index()
+def write_shard(source: CropSource, job: Job, shard: int) -> ShardRecord:
+    """As `build_shard`, from a source that is here."""
+    index = source.index()
     rejects: list[dict[str, Any]] = []
     outside = 0
     rows = job.shard_rows(shard)
     with ShardWriter(Path(job.root), job.layout, shard, job.shard_samples) as writer:
         with _turn:
-            for k, i in enumerate(rows):
+            for i in rows:
                 row: dict[str, Any] = {
                     "frame": index.frame[i],
                     "subject": index.subject[i],
                     "sequence": index.sequence[i],
                 }
                 try:
-                    crop, made = job_row(dataset, job, i, None if centers is None else centers[k])
+                    crop, made = job_row(source, job.maps, i)
                     row |= made | {"valid": np.True_}
                     outside += crop.labelled and not crop.inside().all()
                 except FrameError as error:
@@ -208,12 +186,3 @@ def dask_setup(worker: Any) -> None:
     global _turn
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _turn = threading.Lock()
-
-
-@functools.lru_cache(maxsize=1)
-def _remade(spec: str) -> DataSet:
-    # A worker has one core; libraries that start threads of their own would fight over it.
-    if "cv2" in sys.modules:
-        sys.modules["cv2"].setNumThreads(1)
-    arguments = json.loads(spec)
-    return StoredCrops(arguments[STORED]) if STORED in arguments else load_dataset(**arguments)

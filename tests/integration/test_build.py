@@ -34,6 +34,7 @@ from gmaps.frame import Frame
 from gmaps.pipeline import build, make_sample, recompute_rows
 from gmaps.pipeline import verify as recompute_module
 from gmaps.pipeline.progress import Progress, format_bytes, format_seconds
+from gmaps.pipeline.source import FrameCrops
 from gmaps.skeleton import get_skeleton
 from gmaps.store import open_store, verify_checksums
 from gmaps.store import writer as writer_module
@@ -106,8 +107,9 @@ def test_every_row_is_make_sample(tmp_path):
     assert (crop["half_side"], crop["size"], maps["size"]) == (100.0, 32, 8)
     outside = 0
     plan = make(tmp_path / "unused.zarr", dataset, dtype="float32", dry_run=True)
+    source = FrameCrops(dataset, plan.spec.crop)
     for i in range(44):
-        expected_crop, expected = make_sample(dataset, i, plan.job.crop, plan.job.maps)
+        expected_crop, expected = make_sample(source, i, plan.spec.maps)
         sample = store[i]
         assert (sample.frame, sample.subject, sample.sequence) == (1000 + i, i % 2, i % 3)
         np.testing.assert_array_equal(sample.depth, expected_crop.depth)

@@ -15,7 +15,7 @@ import pytest
 from distributed import Client, LocalCluster
 
 from gmaps.errors import DatasetError, GmapsError, UsageError
-from gmaps.pipeline import build, dispatch, recompute_rows, store_params, worker
+from gmaps.pipeline import BuildSpec, build, dispatch, recompute_rows, source
 from gmaps.store import open_store, verify_checksums
 
 OPTIONS = {
@@ -57,7 +57,7 @@ def test_on_a_scheduler_that_is_there(tmp_path, whole, cluster, monkeypatch):
     assert content(tmp_path / "synthetic.zarr") == whole
     store = open_store("synthetic.zarr")
     assert recompute_rows(store, range(-24, 24, 5)) == []
-    assert store_params(store)[1].maps == ("geodesic",)
+    assert BuildSpec.of_store(store).maps.maps == ("geodesic",)
 
 
 def test_centres_and_rejects_travel(tmp_path, cluster):
@@ -113,8 +113,8 @@ def spoil(cluster):
         def patch():
             from gmaps.datasets import load_dataset
 
-            worker._remade.cache_clear()
-            worker.load_dataset = lambda **spec: Faulty(load_dataset(**spec), row, deed)
+            source.sent_source.cache_clear()
+            source.load_dataset = lambda **spec: Faulty(load_dataset(**spec), row, deed)
 
         with Client(cluster, set_as_default=False) as client:
             client.run(patch)
@@ -124,8 +124,8 @@ def spoil(cluster):
     def heal():
         from gmaps.datasets import load_dataset
 
-        worker._remade.cache_clear()
-        worker.load_dataset = load_dataset
+        source.sent_source.cache_clear()
+        source.load_dataset = load_dataset
 
     with Client(cluster, set_as_default=False) as client:
         client.wait_for_workers(1, timeout=30)

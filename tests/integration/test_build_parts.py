@@ -83,11 +83,11 @@ def test_parts_take_over_what_a_plain_build_had_finished(tmp_path, whole, monkey
 
     made = []
 
-    def stopped(dataset, job, k, centers):
+    def stopped(source, job, k):
         if len(made) == 3:
             raise KeyboardInterrupt
         made.append(k)
-        return write(dataset, job, k, centers)
+        return write(source, job, k)
 
     write = dispatch.write_shard
     out = tmp_path / "p.zarr"

@@ -68,6 +68,7 @@ class Folder(Reader):
         self.path = root.absolute()
         self.description = said = read_description(self.path)
         self.skeleton, self.camera = said.skeleton, said.camera
+        self.labelled = said.joints is not None
         self.size = said.camera.width, said.camera.height
         self.info = replace(
             info,

@@ -1,0 +1,240 @@
+"""What a store is made of, said once: plan file, fingerprint, attributes of the store, arguments of a build."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import gmaps
+from gmaps.crop import CropParams
+from gmaps.errors import DatasetError, UsageError
+from gmaps.maps import MapParams, fingerprint, get_map, list_maps
+from gmaps.pipeline.fingerprint import array_digest, digest, plain
+from gmaps.skeleton import Skeleton
+from gmaps.store.schema import FORMAT, ArraySpec, MapArray, make_layout
+
+if TYPE_CHECKING:
+    from gmaps.pipeline.source import FrameCrops
+    from gmaps.store.reader import Store
+
+#: Of the plan file. Its first form had the arguments of a build alone, from which nothing could be finished.
+PLAN_FORMAT = 2
+
+
+@dataclass(frozen=True)
+class BuildSpec:
+    """All that decides a store's bytes, and where its crops come from.
+
+    Parameters
+    ----------
+    attributes
+        JSON values: the attributes of the store's group but for its counts; see docs/store-format.md. They hold
+        `fingerprint_of`, all that decides a value.
+    source
+        JSON values from which `gmaps.pipeline.source.open_source` makes the crops' source again. Paths on this
+        machine are in here, and nowhere in a store.
+    """
+
+    attributes: dict[str, Any]
+    source: dict[str, Any]
+
+    @classmethod
+    def of_frames(
+        cls,
+        source: FrameCrops,
+        maps: MapParams,
+        *,
+        limit: int | None,
+        dtype: str,
+        layout: str,
+        shard_samples: int,
+    ) -> BuildSpec:
+        """The spec of a build from a data set's frames.
+
+        Parameters
+        ----------
+        source
+            The crops.
+        maps
+            The maps.
+        limit, dtype, layout, shard_samples
+            As for `gmaps.build`.
+
+        Raises
+        ------
+        UsageError
+            Parameters that cannot be met.
+        DatasetError
+            A data set without frames, or a centre file that does not fit it.
+        """
+        if limit is not None and limit < 1:
+            raise UsageError(f"limit must be at least 1, got {limit}")
+        if shard_samples < 1:
+            raise UsageError(f"a shard has at least 1 sample, got {shard_samples}")
+        dataset, crop = source.dataset, source.params
+        _store_arrays(maps, dataset.skeleton, crop, dtype, layout)  # refuses what cannot be kept so
+        _check_labels(source, maps)
+        index = dataset.index()
+        rows = len(index) if limit is None else min(limit, len(index))
+        if rows == 0:
+            raise DatasetError(f"{dataset.info.name}: the split has no frames")
+        spec, centers = source.dataset_spec, source.centers
+        decides = plain(
+            {
+                "format": FORMAT,
+                "dataset": dataset.fingerprint(),
+                "split": spec.get("split"),
+                "rows": rows,
+                "index": array_digest(index.frame[:rows], index.subject[:rows], index.sequence[:rows]),
+                "skeleton": dataset.skeleton.name,
+                "crop": crop.to_dict(),
+                "centers": None if centers is None else array_digest(centers[:rows]),
+                "maps": maps.to_dict(),
+                "versions": fingerprint(),
+                "dtype": dtype,
+                "layout": layout,
+                "shard_samples": shard_samples,
+            }
+        )
+        attributes = {
+            "format": FORMAT,
+            "gmaps_version": gmaps.__version__,
+            "dataset": {
+                "name": dataset.info.name,
+                # Where the data lie on this machine is nobody else's business, and changes no value.
+                "spec": {k: v for k, v in spec.items() if k != "root"},
+                "fingerprint": decides["dataset"],
+                "subjects": index.subjects,
+                "sequences": index.sequences,
+            },
+            "skeleton": dataset.skeleton.to_dict(),
+            "camera": dataset.camera.to_dict(),
+            "crop": crop.to_dict(),
+            "maps": {**maps.to_dict(), "dtype": dtype, "layout": layout},
+            "fingerprint": digest(decides),
+            "fingerprint_of": decides,
+        }
+        return cls(plain(attributes), source.spec())
+
+    @classmethod
+    def of_store(cls, store: Store, kinds: Sequence[str] | None = None) -> BuildSpec:
+        """What a finished store is made of, or would be with other kinds of map; its source is the store itself."""
+        a = dict(store.attributes)
+        if kinds is not None:
+            decides = a["fingerprint_of"] | {"maps": {**a["fingerprint_of"]["maps"], "maps": list(kinds)}}
+            a["maps"] = {**a["maps"], "maps": list(kinds)}
+            a |= {"fingerprint": digest(decides), "fingerprint_of": decides}
+        return cls(a, {"store": str(store.path)})
+
+    @property
+    def name(self) -> str:
+        """The data set's."""
+        return str(self.attributes["dataset"]["name"])
+
+    @property
+    def fingerprint(self) -> dict[str, Any]:
+        """JSON values that decide every value of the store."""
+        decides: dict[str, Any] = self.attributes["fingerprint_of"]
+        return decides
+
+    @property
+    def rows(self) -> int:
+        """N."""
+        return int(self.fingerprint["rows"])
+
+    @property
+    def shard_samples(self) -> int:
+        """Rows in a shard."""
+        return int(self.fingerprint["shard_samples"])
+
+    @cached_property
+    def crop(self) -> CropParams:
+        """How crops are cut."""
+        return CropParams(**self.attributes["crop"])
+
+    @cached_property
+    def maps(self) -> MapParams:
+        """Which maps are made, and how."""
+        return MapParams.from_dict(self.attributes["maps"])
+
+    @cached_property
+    def skeleton(self) -> Skeleton:
+        """Of the joints."""
+        return Skeleton.from_dict(self.attributes["skeleton"])
+
+    @cached_property
+    def arrays(self) -> tuple[ArraySpec, ...]:
+        """The arrays of the store, and how they lie on disk."""
+        kept = self.attributes["maps"]  # stores of the first commits have no layout
+        return _store_arrays(self.maps, self.skeleton, self.crop, kept["dtype"], kept.get("layout", "plain"))
+
+    def arguments(self) -> dict[str, Any]:
+        """The keyword arguments of `gmaps.build` that decide what is built, but for the data set."""
+        crop, maps, kept = self.crop, self.maps, self.attributes["maps"]
+        return {
+            "maps": maps.maps, "map_size": maps.size, "profile": maps.profile, "normalize": maps.normalize,
+            "bridge": maps.bridge, "limit": self.rows, "center": self.source.get("center") or crop.center,
+            "half_side": crop.half_side, "crop_size": crop.size, "projection": crop.projection,
+            "dtype": kept["dtype"], "layout": kept["layout"], "shard_samples": self.shard_samples,
+        }  # fmt: skip
+
+    def to_json(self) -> str:
+        """The plan file."""
+        return json.dumps({"plan": PLAN_FORMAT, "source": self.source, "attributes": self.attributes}, indent=1)
+
+    @classmethod
+    def from_json(cls, text: str) -> BuildSpec:
+        """The inverse of `to_json`.
+
+        Raises
+        ------
+        ValueError
+            The text is no plan; the message says what is wrong.
+        """
+        values = json.loads(text)
+        if isinstance(values, dict) and "plan" not in values and "dataset" in values:
+            raise ValueError(
+                "an earlier gmaps wrote it: run `gmaps plan` again with the same options, which keeps all shards"
+            )
+        if not isinstance(values, dict) or values.get("plan") != PLAN_FORMAT:
+            raise ValueError("it is no plan of this gmaps")
+        spec = cls(values["attributes"], values["source"])
+        try:
+            if spec.attributes["fingerprint"] != digest(spec.fingerprint):
+                raise ValueError("its fingerprint does not fit what it says")
+            _ = spec.arrays, spec.rows, spec.shard_samples, spec.name
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"it lacks something: {error!r}") from error
+        return spec
+
+
+def _store_arrays(
+    maps: MapParams, skeleton: Skeleton, crop: CropParams, dtype: str, layout: str
+) -> tuple[ArraySpec, ...]:
+    return make_layout(len(skeleton), crop.size, [map_array(m, maps, skeleton) for m in maps.maps], dtype, layout)
+
+
+def map_array(name: str, params: MapParams, skeleton: Skeleton) -> MapArray:
+    """What the store must know of a kind."""
+    kind = get_map(name)
+    shape = kind.shape(params.size, skeleton)
+    return MapArray(name, shape, kind.scaled, kind.value_range, kind.keep_as, kind.smooth)
+
+
+def _check_labels(source: FrameCrops, maps: MapParams) -> None:
+    """Frames without joints are known before they are read: then not all of them need be rejected, one by one."""
+    if getattr(source.dataset, "labelled", True):
+        return
+    name = source.dataset.info.name
+    needy = [m for m in maps.maps if get_map(m).depends != "depth"]
+    if needy:
+        alone = ",".join(m for m in list_maps() if get_map(m).depends == "depth")
+        raise UsageError(
+            f"the frames of {name} have no joints, and {', '.join(needy)} must have them: take --center com and "
+            f"--maps of {alone}"
+        )
+    if source.params.center == "joints":
+        raise UsageError(f"the frames of {name} have no joints to take the centre from: say --center com")
