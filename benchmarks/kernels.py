@@ -99,10 +99,10 @@ def run() -> list[Row]:
     all_five = take_turns({"all": partial(gmaps.encode, crop, DEFAULT_MAPS)}, rounds=60)["all"]
     rows.append(Row("all five kinds of one frame, 32 x 32", all_five, alone, "the five one by one"))
     skeleton = get_skeleton("msra21")
-    planes = tuple(n for n in gmaps.list_maps() if len(get_map(n).grid(32)) == 2 and not n.startswith("views"))
+    planes = tuple(n for n in gmaps.list_maps() if len(get_map(n).grid(32)) == 2 and get_map(n).views == 1)
     families = tuple(n for n in planes if not n.startswith("limb_"))
     spaces = tuple(n for n in gmaps.list_maps() if len(get_map(n).grid(32)) != 2)
-    views = tuple(n for n in gmaps.list_maps() if n.startswith("views"))
+    views = tuple(n for n in gmaps.list_maps() if get_map(n).views > 1)
     groups = {"2D kinds, one of each family": families, "2D kinds, every limb group too": planes,
               "three-view kinds": views, "voxel kinds, 64 in and 32 out": spaces}  # fmt: skip
     for what, kinds in groups.items():

@@ -30,6 +30,14 @@ def _facts(name: str) -> dict[str, Any]:
         "scaled": kind.scaled,
         "invertible": kind.decode is not None,
         "original": kind.original,
+        "background": kind.background,
+        "views": kind.views,
+        "loss": kind.loss,
+        "carried_over": [
+            what
+            for what, so in (("turns", kind.turns), ("mirroring", kind.mirrors), ("shifts in depth", kind.flat))
+            if so
+        ],
     }
 
 
@@ -121,6 +129,9 @@ def maps(name: str | None, cost: bool, save: str | None, as_json: bool) -> None:
     if facts["scaled"]:
         lines.append(("scale", f"{name}_scale holds the mm that a value of 1 stands for, joint by joint"))
     lines.append(("decode", "gives joints back" if facts["invertible"] else "cannot be inverted"))
+    lines.append(("void", "has values like any other cell" if facts["background"] else "is left out of a loss"))
+    if facts["carried_over"]:
+        lines.append(("carried over", f"by augmentation: {', '.join(facts['carried_over'])}"))
     if cost:
         lines.append(("cost", f"{facts['microseconds']:.0f} us a frame here, at 32 x 32"))
     if facts["original"]:

@@ -57,6 +57,9 @@ class Skeleton:
         grouped = sorted(j for group in self.fingers.values() for j in group)
         if grouped != list(range(n)):
             raise UsageError(f"skeleton {self.name}: every joint belongs to exactly one finger or the palm")
+        paired = [j for pair in self.mirror for j in pair]
+        if len(set(paired)) != len(paired) or not set(paired) <= set(range(n)):
+            raise UsageError(f"skeleton {self.name}: mirror pairs joints 0 to {n - 1}, each once, got {self.mirror}")
 
     def __len__(self) -> int:
         return len(self.joints)
@@ -65,6 +68,12 @@ class Skeleton:
     def bones(self) -> tuple[tuple[int, int], ...]:
         """(parent, child) pairs."""
         return tuple((p, j) for j, p in enumerate(self.parents) if p >= 0)
+
+    @property
+    def swapped(self) -> tuple[int, ...]:
+        """J indices: the joint that each joint of a mirrored hand was before."""
+        other = {a: b for pair in self.mirror for a, b in (pair, pair[::-1])}
+        return tuple(other.get(j, j) for j in range(len(self)))
 
     def colour(self, joint: int) -> str:
         """The colour of a joint's group, as #rrggbb."""

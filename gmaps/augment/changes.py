@@ -19,13 +19,9 @@ from gmaps.augment.view import JUMP_MM, Change, bounded_shift, move, turn_matrix
 from gmaps.errors import UsageError
 from gmaps.frame import BACKGROUND, Crop, Cube, Projection
 from gmaps.kernels import raster, warp
-from gmaps.maps import MapParams
+from gmaps.maps import MapParams, get_map
+from gmaps.skeleton import Skeleton
 
-#: Maps of one number a cell and joint, for which turning the crop is turning the map. Not geodesic_surface: its
-#: triangles have a diagonal, which turns against them, and values differ by up to 0.01.
-_TURNING = frozenset({"signed_edt", "geodesic", "geodesic_weighted", "euclidean", "heatmap"})
-#: Those of them that know the silhouette and the joints in the plane, but no depth.
-_FLAT = frozenset({"signed_edt", "geodesic", "heatmap"})
 #: A change that leaves less of the hand than this share of its pixels is not made.
 _LEAST = 0.25
 
@@ -168,11 +164,13 @@ class Augment:
         """Only what carries stored maps over exactly: quarter turns, mirroring, and shifts in depth."""
         return cls(0.0, True, mirror, 0.0, 0.0, depth, seed=seed)
 
-    def carries(self, kind: str, params: MapParams, crop_size: int, projection: str) -> bool:
+    def carries(
+        self, kind: str, params: MapParams, crop_size: int, projection: str, skeleton: Skeleton | None = None
+    ) -> bool:
         """Whether a stored map of a kind can be carried over, instead of being computed from the augmented crop.
 
-        So it is for quarter turns and mirroring of maps of one number a cell. Maps that know no depth also bear
-        shifts in depth of an orthographic crop, and noise that loses no pixel.
+        The kind says so: `MapKind.turns`, `mirrors` and `flat`. Flat maps also bear shifts in depth of an
+        orthographic crop, and noise that loses no pixel.
 
         Parameters
         ----------
@@ -184,19 +182,21 @@ class Augment:
             S; cells must be whole pixels.
         projection
             Of the crop.
+        skeleton
+            Of the maps; by default one whose joints keep their names in a mirror.
         """
         if self.rotation or self.scale or self.translation or self.cutouts or self.edge_loss:
             return False
         if params.profile != "default" or crop_size % params.size:
             return False
-        flat = kind in _FLAT or kind.startswith("limb")
-        if self.depth and not (flat and projection == "orthographic"):
+        traits = get_map(kind)
+        if (self.depth and not (traits.flat and projection == "orthographic")) or (self.noise and not traits.flat):
             return False
-        if self.noise and not flat:
+        if self.mirror and skeleton is not None and traits.mirrored_channels(skeleton) is None:
             return False
-        return flat or kind in _TURNING
+        return (traits.turns or not self.quarter_turns) and (traits.mirrors or not self.mirror)
 
-    def __call__(self, crop: Crop, *key: int) -> tuple[Crop, Change]:
+    def __call__(self, crop: Crop, *key: int, skeleton: Skeleton | None = None) -> tuple[Crop, Change]:
         """An augmented crop.
 
         Parameters
@@ -205,6 +205,8 @@ class Augment:
             The original, left alone.
         *key
             What it depends on besides the seed: epoch and row.
+        skeleton
+            Of the crop's joints: those that swap in a mirror are swapped. By default none are.
 
         Returns
         -------
@@ -233,8 +235,8 @@ class Augment:
             moved, seen = move(crop, turn, crop.cube.half_side, np.zeros(3), depth)
         depth = self._spoil(depth, moved, rng, least)
         raster.round_half(depth)
-        joints = (crop.joints_mm.astype(np.float64) @ turn.T).astype(np.float32)
-        change = Change(turn, crop.cube, moved, quarters if still else None, mirrored)
+        change = Change(turn, crop.cube, moved, quarters if still else None, mirrored, skeleton)
+        joints = (change.swap(crop.joints_mm).astype(np.float64) @ turn.T).astype(np.float32)
         return Crop(depth, moved, joints, crop.projection), change
 
     def _draw_turn(self, rng: np.random.Generator) -> tuple[bool, int | None, float]:
@@ -275,6 +277,7 @@ def augment_rows(
     projection: Projection,
     epoch: int,
     rows: NDArray[np.integer],
+    skeleton: Skeleton | None = None,
 ) -> list[Change | None]:
     """Augment rows of a store in place.
 
@@ -292,6 +295,8 @@ def augment_rows(
         From 0.
     rows : (B,)
         In the store.
+    skeleton
+        Of the joints.
 
     Returns
     -------
@@ -303,7 +308,8 @@ def augment_rows(
         if not np.isfinite(cube[k]).all():
             changes.append(None)
             continue
-        crop, change = augment(Crop(depth[k], Cube.from_array(cube[k]), joints[k], projection), epoch, int(row))
+        crop = Crop(depth[k], Cube.from_array(cube[k]), joints[k], projection)
+        crop, change = augment(crop, epoch, int(row), skeleton=skeleton)
         depth[k], cube[k], joints[k] = crop.depth, crop.cube.to_array(), crop.joints_mm
         changes.append(change)
     return changes

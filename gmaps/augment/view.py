@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -11,6 +12,8 @@ from numpy.typing import ArrayLike, NDArray
 from gmaps.errors import UsageError
 from gmaps.frame import BACKGROUND, Crop, Cube
 from gmaps.kernels import warp
+from gmaps.maps import get_map
+from gmaps.skeleton import Skeleton
 
 #: Neighbours whose depths differ by more (mm) lie on two surfaces.
 JUMP_MM = 10.0
@@ -31,6 +34,8 @@ class Change:
         happened in the plane; else None.
     mirrored
         Whether columns were reversed first.
+    skeleton
+        Of the joints, where some of them swap in a mirror.
     """
 
     turn: NDArray[np.float64]
@@ -38,10 +43,14 @@ class Change:
     after: Cube
     quarters: int | None = None
     mirrored: bool = False
+    skeleton: Skeleton | None = None
 
     @property
     def undo(self) -> NDArray[np.float32]:
-        """(3, 3) float32: joints of the augmented crop, mm, as columns times this are those of the original."""
+        """(3, 3) float32: joints of the augmented crop, mm, as columns times this are those of the original.
+
+        In the augmented crop's order: after mirroring a skeleton of two hands see `swap`.
+        """
         return np.ascontiguousarray(self.turn.T, np.float32)
 
     def restore(self, joints_mm: ArrayLike) -> NDArray[np.float64]:
@@ -57,19 +66,41 @@ class Change:
         (..., 3) float64
             mm.
         """
-        return np.asarray(joints_mm, np.float64) @ self.turn
+        return self.swap(np.asarray(joints_mm, np.float64) @ self.turn)
 
-    def carry(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
-        """A map of the original, (H, H, C), as that of the augmented crop; for kinds that `Augment.carries`.
+    def swap(self, joints: NDArray[Any]) -> NDArray[Any]:
+        """(..., J, 3) joints with those exchanged that a mirror exchanges, if this is one: left and right."""
+        if not self.mirrored or self.skeleton is None or not self.skeleton.mirror:
+            return joints
+        return joints[..., self.skeleton.swapped, :]
+
+    def carry(self, values: NDArray[np.float32], kind: str = "") -> NDArray[np.float32]:
+        """A map of the original as that of the augmented crop, for kinds that `Augment.carries`.
+
+        Parameters
+        ----------
+        values : (H, H, C)
+            The map.
+        kind
+            Of which kind it is; to be said where a mirror exchanges joints.
 
         Raises
         ------
         UsageError
-            After a change that is no quarter turn.
+            After a change that is no quarter turn; or after one that exchanges joints, where the kind is not said, or
+            has no channels to exchange.
         """
         if self.quarters is None:
             raise UsageError("only quarter turns and mirroring carry a map over; compute it from the augmented crop")
-        return np.ascontiguousarray(np.rot90(values[:, ::-1] if self.mirrored else values, self.quarters))
+        if self.mirrored:
+            values = values[:, ::-1]
+            if self.skeleton is not None and self.skeleton.mirror:
+                channels = get_map(kind).mirrored_channels(self.skeleton) if kind else None
+                if channels is None:
+                    what = f"{kind} does not mirror" if kind else "say of which kind the map is: carry(map, kind)"
+                    raise UsageError(f"joints of {self.skeleton.name} swap in a mirror: {what}")
+                values = values[..., channels]
+        return np.ascontiguousarray(np.rot90(values, self.quarters))
 
 
 def turn_matrix(angle: float, quarters: int | None, mirrored: bool) -> NDArray[np.float64]:

@@ -10,20 +10,11 @@ from numpy.typing import NDArray
 
 from gmaps.errors import UsageError
 from gmaps.frame import Crop, Cube
-from gmaps.maps.base import (
-    MAPS_VERSION,
-    Encoded,
-    MapKind,
-    Normalize,
-    Profile,
-    Scene,
-    get_map,
-    list_maps,
-    register_map,
-)
+from gmaps.maps.base import MAPS_VERSION, Encoded, Normalize, Profile, Scene
+from gmaps.maps.kind import MapKind, get_map, list_maps, map_traits, register_map
 
 # Imported for their registrations, in the order in which `list_maps` shows them.
-from gmaps.maps import geodesic, euclidean, heatmap, limb, multiview, volumetric  # noqa: F401  # isort: skip
+from gmaps.maps import geodesic, euclidean, heatmap, limb, multiview, occupancy, volumetric  # noqa: F401  # isort: skip
 from gmaps.maps.encoder import Encoder, MapParams, Maps
 from gmaps.skeleton import Skeleton, get_skeleton
 
@@ -43,6 +34,7 @@ __all__ = [
     "fingerprint",
     "get_map",
     "list_maps",
+    "map_traits",
     "register_map",
     "warm_up",
 ]

@@ -1,4 +1,4 @@
-"""What a guidance map is, and the registry of all kinds.
+"""A crop on the grid of its maps, and what a kind of map makes of it.
 
 Symbols used in every docstring of this package: S rows and columns of the crop, H of the map, J joints, C channels.
 """
@@ -8,14 +8,11 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
-from importlib.metadata import entry_points
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gmaps.errors import GmapsError, UsageError, unknown_name
 from gmaps.frame import BACKGROUND, Crop
 from gmaps.kernels import edt
 from gmaps.kernels.planar import straight
@@ -24,7 +21,6 @@ from gmaps.skeleton import Skeleton
 
 Profile = Literal["default", "handmap"]
 Normalize = Literal["joint", "theta"]
-Factor = Literal["along", "straight"]
 
 #: Part of a store's fingerprint: raise it with every change that moves a value of any map.
 MAPS_VERSION = 1
@@ -45,6 +41,17 @@ class Encoded(NamedTuple):
 
     values: NDArray[np.float32]
     scale: NDArray[np.float32] | None = None
+
+
+class Encodable(Protocol):
+    """What a scene must know of a kind of map: `gmaps.maps.MapKind` is one."""
+
+    @property
+    def name(self) -> str:
+        """Unique."""
+
+    def made_of(self, scene: Scene) -> Encoded:
+        """The map."""
 
 
 class Scene:
@@ -158,141 +165,12 @@ class Scene:
         """A map of this scene that was made already, as `encoded` would."""
         self._made[name] = made
 
-    def encoded(self, name: str) -> Encoded:
+    def encoded(self, kind: Encodable) -> Encoded:
         """A map of this scene and its scale, made once."""
-        if name not in self._made:
-            self._made[name] = get_map(name).made_of(self)
-        return self._made[name]
+        if kind.name not in self._made:
+            self._made[kind.name] = kind.made_of(self)
+        return self._made[kind.name]
 
-    def get(self, name: str) -> NDArray[np.float32]:
+    def get(self, kind: Encodable) -> NDArray[np.float32]:
         """The values of a map of this scene, made once."""
-        return self.encoded(name).values
-
-
-def _plane(size: int) -> tuple[int, ...]:
-    return size, size
-
-
-@dataclass(frozen=True)
-class MapKind:
-    """One kind of guidance map.
-
-    Parameters
-    ----------
-    name
-        How it is asked for.
-    summary
-        One line for people.
-    formula
-        What a value is.
-    channels
-        C for a skeleton.
-    value_range
-        Smallest and largest value; infinite where only the cube bounds it.
-    encode
-        Scene -> `Encoded`, or its values alone where the kind is not scaled.
-    decode
-        (array, crop, scale) -> (J, 3) mm, where the kind can be inverted.
-    scaled
-        Whether it is normalised per channel, so that a scale (mm) goes with it.
-    unit
-        Of a value; empty for none.
-    original
-        HandMap's name for it.
-    grid
-        Its shape without the channels for H: (H, H), or (H, H, H) and the like in voxels.
-    depends
-        On what of a crop, besides its depth: "depth", on nothing; "joint", channel j on joint j; "joints", on any.
-    keep_as
-        The type that a store must keep it in, where any other would spoil it; empty where the store may choose.
-    smooth
-        Whether neighbouring cells foretell each other, as distances do, or most are 0: a store packs such maps.
-    factors
-        Of a kind that is a product of these distances on the hand and 0 in the void: "along" is what is travelled on
-        the hand, "straight" what lies between in space. A build makes all such kinds in one call. Empty for others.
-    """
-
-    name: str
-    summary: str
-    formula: str
-    channels: Callable[[Skeleton], int]
-    value_range: tuple[float, float]
-    encode: Callable[[Scene], Encoded | NDArray[np.float32]]
-    decode: Callable[[NDArray[np.float32], Crop, NDArray[np.float32] | None], NDArray[np.float32]] | None = None
-    scaled: bool = False
-    unit: str = ""
-    original: str = ""
-    grid: Callable[[int], tuple[int, ...]] = _plane
-    keep_as: str = ""
-    depends: Literal["depth", "joint", "joints"] = "joints"
-    smooth: bool = False
-    factors: tuple[Factor, ...] = ()
-
-    def shape(self, size: int, skeleton: Skeleton) -> tuple[int, ...]:
-        """Of the array that `encode` gives for maps of `size` rows and columns."""
-        return (*self.grid(size), self.channels(skeleton))
-
-    def made_of(self, scene: Scene) -> Encoded:
-        """`encode`, always with the scale where there is one.
-
-        Raises
-        ------
-        UsageError
-            The kind is scaled and gives no scale, or the other way round.
-        """
-        made = self.encode(scene)
-        found = made if isinstance(made, Encoded) else Encoded(made)
-        if (found.scale is not None) != self.scaled:
-            wrong = "a scale, and is not scaled" if found.scale is not None else "no scale, and is scaled"
-            raise UsageError(f"encode of {self.name} gives {wrong}: it returns Encoded(values, scale) if scaled=True")
-        return found
-
-
-_REGISTRY: dict[str, MapKind] = {}
-
-
-def register_map(kind: MapKind) -> MapKind:
-    """Make a kind known by its name.
-
-    Raises
-    ------
-    UsageError
-        When another kind has this name.
-    """
-    if _REGISTRY.get(kind.name, kind) is not kind:
-        raise UsageError(f"a map called {kind.name!r} is registered already")
-    _REGISTRY[kind.name] = kind
-    return kind
-
-
-@functools.cache
-def _load_plugins() -> None:
-    for point in entry_points(group="gmaps.maps"):
-        try:
-            loaded = point.load()
-        except Exception as error:
-            raise GmapsError(f"the map plug-in {point.name!r} ({point.value}) cannot be loaded: {error}") from error
-        if isinstance(loaded, MapKind):
-            register_map(loaded)
-
-
-def list_maps() -> tuple[str, ...]:
-    """Names of all kinds, in the order of the documentation."""
-    _load_plugins()
-    return tuple(_REGISTRY)
-
-
-def get_map(name: str) -> MapKind:
-    """A kind by name.
-
-    Raises
-    ------
-    UnknownNameError
-        With the nearest name.
-    """
-    if name not in _REGISTRY:
-        _load_plugins()
-    try:
-        return _REGISTRY[name]
-    except KeyError:
-        raise unknown_name("map", name, _REGISTRY) from None
+        return self.encoded(kind).values

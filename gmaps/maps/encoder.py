@@ -15,8 +15,9 @@ from gmaps.frame import Crop, Cube, OnHand, Projection
 from gmaps.kernels import joints as joint_kernels
 from gmaps.kernels.planar import one_call
 from gmaps.kernels.planar.pool import silhouettes
-from gmaps.maps.base import FRONT_MM, Encoded, MapKind, Normalize, Profile, Scene, get_map, list_maps
+from gmaps.maps.base import FRONT_MM, Encoded, Normalize, Profile, Scene
 from gmaps.maps.geodesic import ORDER
+from gmaps.maps.kind import MapKind, get_map, list_maps
 from gmaps.skeleton import Skeleton
 
 #: What a store writes: a whole map, or its hand.
@@ -142,7 +143,7 @@ class Encoder:
                 made[kind.name] = OnHand(self.params.size, cells, values)
                 found = scale if kind.scaled else None
             else:
-                made[kind.name], found = scene.encoded(kind.name)
+                made[kind.name], found = scene.encoded(kind)
             if found is not None:
                 scales[kind.name] = found
         return made, scales
@@ -216,13 +217,13 @@ class Encoder:
         scales = None
         if travelled is not None and crops:
             scales = self._travelled(travelled, list(crops.values()), known, silhouette, out[travelled.name])
-        rest = [kind.name for kind in self._kinds if kind is not travelled]
+        rest = [kind for kind in self._kinds if kind is not travelled]
         for at, (k, crop) in enumerate(crops.items() if rest else ()):
             scene = self.scene(crop)
             if travelled is not None and scales is not None:
                 scene.keep(travelled.name, Encoded(out[travelled.name][k], scales[at]))
-            for name in rest:
-                out[name][k] = scene.get(name)
+            for kind in rest:
+                out[kind.name][k] = scene.get(kind)
 
     def _travelled(
         self,
@@ -246,7 +247,7 @@ class Encoder:
         return scale
 
     def _maps(self, scene: Scene) -> Maps:
-        made = {kind.name: scene.encoded(kind.name) for kind in self._kinds}
+        made = {kind.name: scene.encoded(kind) for kind in self._kinds}
         scales = {name: m.scale for name, m in made.items() if m.scale is not None}
         return Maps({name: m.values for name, m in made.items()}, scales)
 

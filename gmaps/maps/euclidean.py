@@ -7,8 +7,9 @@ from numpy.typing import NDArray
 
 from gmaps.frame import Crop
 from gmaps.kernels.planar import straight
-from gmaps.maps.base import MapKind, Scene, register_map
+from gmaps.maps.base import Scene
 from gmaps.maps.decode import vote
+from gmaps.maps.kind import MapKind, register_map
 
 
 def _encode_offset(scene: Scene) -> NDArray[np.float32]:
@@ -38,6 +39,8 @@ EUCLIDEAN = register_map(
         depends="joint",
         smooth=True,
         factors=("straight",),
+        turns=True,
+        mirrors=True,
     )
 )
 OFFSET = register_map(

@@ -9,8 +9,9 @@ from gmaps.errors import UsageError
 from gmaps.frame import Crop
 from gmaps.kernels.march import fmm
 from gmaps.kernels.planar import along
-from gmaps.maps.base import Encoded, MapKind, Scene, register_map
+from gmaps.maps.base import Encoded, Scene
 from gmaps.maps.decode import lift, multilaterate
+from gmaps.maps.kind import MapKind, register_map
 
 #: Of the upwind scheme. Order 2 costs half as much again as order 1 and halves the error.
 ORDER = 2
@@ -75,7 +76,7 @@ def _original(scene: Scene) -> Encoded:
 
 
 def _weighted(scene: Scene) -> NDArray[np.float32]:
-    return scene.get("geodesic") * scene.euclidean
+    return scene.get(GEODESIC) * scene.euclidean
 
 
 def _decode(array: NDArray[np.float32], crop: Crop, scale: NDArray[np.float32] | None) -> NDArray[np.float32]:
@@ -102,6 +103,10 @@ SIGNED_EDT = register_map(
         encode=_signed_edt,
         unit="mm",
         depends="depth",
+        background=True,
+        turns=True,
+        mirrors=True,
+        flat=True,
     )
 )
 GEODESIC = register_map(
@@ -118,6 +123,9 @@ GEODESIC = register_map(
         depends="joint",
         smooth=True,
         factors=("along",),
+        turns=True,
+        mirrors=True,
+        flat=True,
     )
 )
 GEODESIC_SURFACE = register_map(
@@ -130,6 +138,7 @@ GEODESIC_SURFACE = register_map(
         encode=_surface,
         scaled=True,
         depends="joint",
+        # Neither turns nor mirrors: the triangles' diagonals do not turn with the crop, which is up to 0.01.
         smooth=True,
     )
 )
@@ -145,5 +154,7 @@ GEODESIC_WEIGHTED = register_map(
         depends="joint",
         smooth=True,
         factors=("along", "straight"),
+        turns=True,
+        mirrors=True,
     )
 )

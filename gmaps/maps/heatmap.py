@@ -8,8 +8,9 @@ from scipy.ndimage import gaussian_filter
 
 from gmaps.frame import Crop
 from gmaps.kernels.planar import drawn
-from gmaps.maps.base import MapKind, Scene, register_map
+from gmaps.maps.base import Scene
 from gmaps.maps.decode import lift, peak
+from gmaps.maps.kind import MapKind, register_map
 
 #: Cells. Tompson et al. (2014) and HandMap.
 SIGMA = 0.8
@@ -51,5 +52,9 @@ HEATMAP = register_map(
         original="hmap2",
         depends="joint",
         smooth=True,
+        background=True,
+        turns=True,
+        mirrors=True,
+        flat=True,
     )
 )

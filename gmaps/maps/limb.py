@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from gmaps.errors import UsageError
 from gmaps.kernels.planar import drawn
-from gmaps.maps.base import MapKind, Scene, register_map
+from gmaps.maps.base import Scene
+from gmaps.maps.kind import MapKind, register_map
 from gmaps.skeleton import Skeleton
 
 
@@ -38,6 +39,14 @@ def _channels(skeleton: Skeleton, grouping: str) -> list[list[int]]:
     of = groups(skeleton)
     parts = [[b for b in range(bones) if of[b] == k] for k in range(max(of) + 1)]
     return parts if grouping == "g6" else every + parts
+
+
+def _mirrored(skeleton: Skeleton, grouping: str) -> list[int] | None:
+    """For each channel the one of the bones that a mirror swaps its own with; None where there is no such."""
+    swap, bones = skeleton.swapped, [frozenset(bone) for bone in skeleton.bones]
+    members = [{bones[b] for b in own} for own in _channels(skeleton, grouping)]
+    seen = [{frozenset(swap[j] for j in bone) for bone in own} for own in members]
+    return [members.index(own) for own in seen] if all(own in members for own in seen) else None
 
 
 def _encoder(probabilistic: bool, grouping: str) -> Callable[[Scene], NDArray[np.float32]]:
@@ -81,6 +90,11 @@ for _mask, _what in (("lpm", "exp(-D^2 / 2)"), ("ldm", "1 where D <= 1")):
                 channels=lambda skeleton, g=_grouping: len(_channels(skeleton, g)),  # type: ignore[misc]
                 value_range=(0.0, 1.0),
                 encode=_encoder(_mask == "lpm", _grouping),
+                background=True,
+                turns=True,
+                mirrors=True,
+                mirrored=lambda skeleton, g=_grouping: _mirrored(skeleton, g),  # type: ignore[misc]
+                flat=True,
                 original=f"NSRM {_mask.upper()}-{_grouping.upper().replace('G1G6', 'G1&6')}",
             )
         )

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from gmaps.frame import Crop
 from gmaps.kernels import multiview
 from gmaps.kernels.planar import along
-from gmaps.maps.base import Encoded, MapKind, Profile, Scene, register_map
+from gmaps.maps.base import Encoded, Profile, Scene
 from gmaps.maps.geodesic import ORDER
+from gmaps.maps.kind import MapKind, register_map
 
 #: (row, col) of each view, as axes x = 0, y = 1, z = 2.
 AXES = ((1, 0), (0, 2), (2, 1))
@@ -95,11 +96,11 @@ def _geodesic(scene: Scene) -> Encoded:
 
 
 def _weighted(scene: Scene) -> NDArray[np.float32]:
-    return scene.get("views_geodesic") * scene.get("views_euclidean")
+    return scene.get(VIEWS_GEODESIC) * scene.get(VIEWS_EUCLIDEAN)
 
 
-def _kind(name: str, summary: str, formula: str, original: str, **rest: Any) -> None:
-    register_map(
+def _kind(name: str, summary: str, formula: str, original: str, **rest: Any) -> MapKind:
+    return register_map(
         MapKind(
             name=name,
             summary=summary,
@@ -107,19 +108,20 @@ def _kind(name: str, summary: str, formula: str, original: str, **rest: Any) -> 
             channels=lambda skeleton: 3 * len(skeleton),
             value_range=(0.0, 1.0),
             original=original,
+            views=3,
             **rest,
         )
     )
 
 
-_kind(
+VIEWS_EUCLIDEAN = _kind(
     "views_euclidean",
     "Straight 3D distance to each joint, seen along z, y and x",
     "largest 1 - min(d, theta) / theta of a cell's occupied voxels, d from the voxel's centre; 0 in the void",
     "ov3dist2",
     encode=_euclidean,
 )
-_kind(
+VIEWS_GEODESIC = _kind(
     "views_geodesic",
     "geodesic in the silhouettes seen along z, y and x",
     "geodesic, in the silhouette of each view",
@@ -127,7 +129,7 @@ _kind(
     encode=_geodesic,
     scaled=True,
 )
-_kind(
+VIEWS_GEODESIC_WEIGHTED = _kind(
     "views_geodesic_weighted",
     "views_geodesic x views_euclidean: HandMap's best",
     "views_geodesic(p) * views_euclidean(p)",

@@ -1,6 +1,5 @@
-"""Maps in voxels: what a 3D network reads, on a grid of twice the maps' size, and what it learns.
+"""Maps in voxels that a 3D network learns: V = H, axes x, y, z.
 
-Axes are x, y, z; V is 2 H for what is read (`occupancy`, `density`, `tsdf`, `truncated_distance`) and H for the rest.
 A voxel is occupied if a point of the crop lies in it; the others are void, and 0 in kinds with values for each joint.
 A joint outside the cube is moved to the nearest place in it, but for `voxel_vector` and `voxel_offset`, which can
 point there; `Crop.inside` flags it.
@@ -17,9 +16,11 @@ from gmaps.errors import UsageError
 from gmaps.frame import Crop
 from gmaps.kernels import voxel
 from gmaps.kernels.march import voxel as voxel_march
-from gmaps.maps.base import Encoded, MapKind, Scene, register_map
+from gmaps.maps.base import Encoded, Scene
 from gmaps.maps.decode import vote
-from gmaps.maps.multiview import points, voxels
+from gmaps.maps.kind import MapKind, register_map
+from gmaps.maps.multiview import voxels
+from gmaps.maps.occupancy import empty_cube
 from gmaps.skeleton import Skeleton
 
 #: Neighbouring pixels whose depths differ by less (mm) lie on one surface, as in a crop.
@@ -55,17 +56,6 @@ def joint_cells(crop: Crop, size: int) -> NDArray[np.int64]:
     return raveled
 
 
-def _counted(scene: Scene) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """Occupied voxels of the grid that is read, and how many points each voxel of it holds."""
-
-    def make() -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        counts = np.zeros((2 * scene.size) ** 3, np.float32)
-        return voxel.count(points(scene), 2 * scene.size, counts), counts
-
-    found: tuple[NDArray[np.int64], NDArray[np.float32]] = scene.once("counted", make)
-    return found
-
-
 def _occupied(scene: Scene) -> NDArray[np.int64]:
     """Occupied voxels of the grid that is learned, ascending."""
     found: NDArray[np.int64] = scene.once("occupied", lambda: np.flatnonzero(voxels(scene)))
@@ -82,49 +72,12 @@ def _joined(scene: Scene) -> NDArray[np.bool_]:
     return out
 
 
-def _cube(size: int, channels: int) -> NDArray[np.float32]:
-    return np.zeros((size, size, size, channels), np.float32)
-
-
 def _relative(scene: Scene) -> NDArray[np.float64]:
     return scene.crop.joints_mm.astype(np.float64) - np.asarray(scene.crop.cube.center)
 
 
-def _occupancy(scene: Scene) -> NDArray[np.float32]:
-    out = _cube(2 * scene.size, 1)
-    out.reshape(-1)[_counted(scene)[0]] = 1
-    return out
-
-
-def _density(scene: Scene) -> NDArray[np.float32]:
-    out = _cube(2 * scene.size, 1)
-    cells, counts = _counted(scene)
-    out.reshape(-1)[cells] = counts[cells] / counts[cells].max(initial=1)
-    return out
-
-
-def _tsdf(scene: Scene) -> NDArray[np.float32]:
-    size = 2 * scene.size
-    out = np.empty((size, size, size, 3), np.float32)
-    voxel.tsdf(_counted(scene)[0], size, out.reshape(-1))
-    return _far_is_zero(out) if scene.profile == "handmap" else out
-
-
-def _truncated(scene: Scene) -> NDArray[np.float32]:
-    size = 2 * scene.size
-    out = np.empty((size, size, size, 1), np.float32)
-    voxel.truncated_distance(_counted(scene)[0], size, out.reshape(-1))
-    return _far_is_zero(out) if scene.profile == "handmap" else out
-
-
-def _far_is_zero(out: NDArray[np.float32]) -> NDArray[np.float32]:
-    # Beyond its narrow band the original keeps the 0 that stands for "on the surface".
-    out[np.abs(out) == 1] = 0
-    return out
-
-
 def _joint(scene: Scene) -> NDArray[np.float32]:
-    out = _cube(scene.size, scene.joints)
+    out = empty_cube(scene.size, scene.joints)
     out.reshape(-1, scene.joints)[joint_cells(scene.crop, scene.size), np.arange(scene.joints)] = 1
     return out
 
@@ -135,21 +88,21 @@ def _label(scene: Scene) -> Encoded:
 
 
 def _vector(scene: Scene) -> NDArray[np.float32]:
-    out = _cube(scene.size, 3 * scene.joints)
+    out = empty_cube(scene.size, 3 * scene.joints)
     flat = out.reshape(-1, 3 * scene.joints)
     voxel.vectors(_occupied(scene), scene.size, _relative(scene), scene.theta, flat)
     return out
 
 
 def _offset(scene: Scene) -> NDArray[np.float32]:
-    out = _cube(scene.size, 4 * scene.joints)
+    out = empty_cube(scene.size, 4 * scene.joints)
     flat = out.reshape(-1, 4 * scene.joints)
     voxel.offsets(_occupied(scene), scene.size, _relative(scene), scene.theta, flat)
     return out
 
 
 def _geodesic(scene: Scene) -> Encoded:
-    out = _cube(scene.size, scene.joints)
+    out = empty_cube(scene.size, scene.joints)
     scale = np.empty(scene.joints, np.float32)
     at = _relative(scene) / scene.cell + (scene.size - 1) / 2
     theta = scene.theta if scene.normalize == "theta" else 0.0
@@ -185,10 +138,6 @@ def _decode_label(array: NDArray[np.float32], crop: Crop, scale: NDArray[np.floa
     return centers(index, crop, size).astype(np.float32)
 
 
-def _read(size: int) -> tuple[int, ...]:
-    return (2 * size,) * 3
-
-
 def _learned(size: int) -> tuple[int, ...]:
     return (size,) * 3
 
@@ -197,58 +146,6 @@ def _times(n: int) -> Callable[[Skeleton], int]:
     return lambda skeleton: n * len(skeleton)
 
 
-OCCUPANCY = register_map(
-    MapKind(
-        name="occupancy",
-        summary="Voxels, twice as fine as the maps: 1 where a point lies",
-        formula="1 if a point of the crop lies in the voxel, else 0",
-        channels=lambda skeleton: 1,
-        value_range=(0.0, 1.0),
-        encode=_occupancy,
-        original="vxhit",
-        grid=_read,
-        depends="depth",
-    )
-)
-DENSITY = register_map(
-    MapKind(
-        name="density",
-        summary="Voxels, twice as fine as the maps: how many points lie in each",
-        formula="points in the voxel / most points in any voxel",
-        channels=lambda skeleton: 1,
-        value_range=(0.0, 1.0),
-        encode=_density,
-        original="pcnt3",
-        grid=_read,
-        depends="depth",
-    )
-)
-TSDF = register_map(
-    MapKind(
-        name="tsdf",
-        summary="Voxels, twice as fine as the maps: signed distance to the surface as seen along x, y and z",
-        formula="+-min(d, 3) / 3, d voxels to the nearest seen one; + before what is seen along the axis, - behind",
-        channels=lambda skeleton: 3,
-        value_range=(-1.0, 1.0),
-        encode=_tsdf,
-        original="tsdf3",
-        grid=_read,
-        depends="depth",
-    )
-)
-TRUNCATED_DISTANCE = register_map(
-    MapKind(
-        name="truncated_distance",
-        summary="Voxels, twice as fine as the maps: distance to the surface",
-        formula="min(d, 3) / 3, d voxels to the nearest occupied one",
-        channels=lambda skeleton: 1,
-        value_range=(0.0, 1.0),
-        encode=_truncated,
-        original="truncd",
-        grid=_read,
-        depends="depth",
-    )
-)
 VOXEL_JOINT = register_map(
     MapKind(
         name="voxel_joint",
@@ -257,6 +154,8 @@ VOXEL_JOINT = register_map(
         channels=len,
         value_range=(0.0, 1.0),
         encode=_joint,
+        background=True,
+        loss="cross_entropy",
         decode=_decode_joint,
         original="pose_hit",
         grid=_learned,

@@ -10,13 +10,11 @@ from torch import Tensor
 from torch.nn import functional
 
 from gmaps.errors import UsageError
-from gmaps.maps import get_map
+from gmaps.maps import map_traits
 
 PoseLoss = Literal["l1", "smooth_l1", "l2"]
 #: Smooth L1 of the pose is a parabola below this, cube units: 6 mm in a cube of half side 120 mm.
 BETA = 0.05
-#: Kinds whose values mean something in the void as well, so that it is not masked.
-_EVERYWHERE = ("heatmap", "signed_edt", "limb", "occupancy", "density", "tsdf", "truncated_distance")
 
 
 def pose_loss(predicted: Tensor, true: Tensor, kind: PoseLoss = "l1") -> Tensor:
@@ -46,12 +44,13 @@ def map_mask(kind: str, target: Tensor, silhouette: Tensor | None = None) -> Ten
         1 on the hand and 0 in the void, where a true distance or direction is 0 by definition and not by measure.
         None for kinds that are defined everywhere.
     """
-    if kind.startswith(_EVERYWHERE) or kind == "voxel_joint":
+    traits = map_traits(kind)
+    if traits.background:
         return None
-    if silhouette is not None and target.ndim == 4 and not kind.startswith("views_"):
+    views = traits.views
+    if silhouette is not None and target.ndim == 4 and views == 1:
         return silhouette.to(target.dtype)
     # Each view has a silhouette of its own: where any joint's value is not 0.
-    views = 3 if kind.startswith("views_") else 1
     parts = target.unflatten(1, (views, -1))
     mask = (parts != 0).any(dim=2, keepdim=True).to(target.dtype)
     return mask.expand_as(parts).flatten(1, 2) if views > 1 else mask[:, 0]
@@ -60,8 +59,8 @@ def map_mask(kind: str, target: Tensor, silhouette: Tensor | None = None) -> Ten
 def map_loss(kind: str, predicted: Tensor, target: Tensor, silhouette: Tensor | None = None) -> Tensor:
     """One stage's loss of one kind.
 
-    Smooth L1, 0.5 x^2 below 1 and |x| - 0.5 above, mean over channels and cells that are not masked. `voxel_joint` is
-    a choice among voxels: cross entropy of a softmax over them, mean over joints, nats.
+    As the kind's `MapKind.loss` says: smooth L1, 0.5 x^2 below 1 and |x| - 0.5 above, mean over channels and cells
+    that are not masked; or, for a choice among cells, cross entropy of a softmax over them, mean over channels, nats.
 
     Parameters
     ----------
@@ -75,9 +74,11 @@ def map_loss(kind: str, predicted: Tensor, target: Tensor, silhouette: Tensor | 
         See `map_mask`.
     """
     predicted, target = predicted.float(), target.float()
-    if kind == "voxel_joint":
+    if predicted.shape[1] != target.shape[1]:
+        raise UsageError(f"the network gives {kind} {predicted.shape[1]} channels, the batch holds {target.shape[1]}")
+    if map_traits(kind).loss == "cross_entropy":
         if predicted.shape != target.shape:
-            raise UsageError(f"voxel_joint needs {tuple(predicted.shape[2:])} voxels, got {tuple(target.shape[2:])}")
+            raise UsageError(f"{kind} needs {tuple(predicted.shape[2:])} cells, got {tuple(target.shape[2:])}")
         return functional.cross_entropy(predicted.flatten(2).flatten(0, 1), target.flatten(2).argmax(2).flatten())
     mask = map_mask(kind, target, silhouette)
     if predicted.shape[2:] != target.shape[2:]:
@@ -99,7 +100,7 @@ def _resize(target: Tensor, mask: Tensor | None, size: Sequence[int]) -> tuple[T
 
 def kind_weights(kinds: Iterable[str]) -> dict[str, float]:
     """Kind -> the weight at which its loss pulls about as hard as the pose's, as the kind has it."""
-    return {kind: float(getattr(get_map(kind), "weight", 1.0)) for kind in kinds}
+    return {kind: map_traits(kind).weight for kind in kinds}
 
 
 def map_losses(
@@ -131,6 +132,6 @@ def _unitless(kind: str, batch: Mapping[str, Any]) -> Tensor:
         target: Tensor = batch["maps"][kind]
     except KeyError:
         raise UsageError(f"the batch holds no map {kind!r}, only {', '.join(batch.get('maps', {}))}") from None
-    if get_map(kind).unit == "mm":
+    if map_traits(kind).unit == "mm":
         target = target / batch["cube"][:, 3].reshape(-1, *[1] * (target.ndim - 1))
     return target

@@ -112,7 +112,7 @@ class GuidanceDataset(Dataset[Item]):
             self.params = replace(self.params, maps=self.maps)
         if augment is not None and not self.on_the_fly:
             size, projection = self.store.attributes["crop"]["size"], self.store.attributes["crop"]["projection"]
-            lost = [n for n in self.maps if not augment.carries(n, self.params, size, projection)]
+            lost = [n for n in self.maps if not augment.carries(n, self.params, size, projection, self.skeleton)]
             if lost:
                 raise UsageError(
                     f"stored maps of {', '.join(lost)} cannot be carried over by {augment}: leave out "
@@ -181,8 +181,8 @@ class GuidanceDataset(Dataset[Item]):
             encoder.batch(read["depth"], cube, joints, projection, silhouette, maps)
         else:
             for k, change in enumerate(changes):
-                for m in maps.values():
-                    m[k] = m[k] if change is None else change.carry(m[k])
+                for name, m in maps.items():
+                    m[k] = m[k] if change is None else change.carry(m[k], name)
         stacked: Item = {
             "depth": made["depth"][:, None],
             "joints_mm": torch.from_numpy(joints),
@@ -206,7 +206,8 @@ class GuidanceDataset(Dataset[Item]):
         read["cube"], read["joints"] = read["cube"].copy(), read["joints"].copy()
         projection = self.store.attributes["crop"]["projection"]
         epoch = int(self._epoch)
-        return augment_rows(self.augment, read["depth"], read["cube"], read["joints"], projection, epoch, rows)
+        cubes = read["depth"], read["cube"], read["joints"]
+        return augment_rows(self.augment, *cubes, projection, epoch, rows, self.skeleton)
 
     def _map_shape(self, name: str) -> tuple[int, ...]:
         if self.on_the_fly:

@@ -35,9 +35,9 @@ def where_readers_are(tmp_path_factory):
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_python_of_a_page_runs(page, where_readers_are, monkeypatch):
     monkeypatch.chdir(where_readers_are)
-    from gmaps.maps import base
+    from gmaps.maps import kind
 
-    monkeypatch.setattr(base, "_REGISTRY", dict(base._REGISTRY))
+    monkeypatch.setattr(kind, "_REGISTRY", dict(kind._REGISTRY))
     names: dict[str, object] = {}
     for block in blocks(page, "python"):
         exec(compile(block, str(page), "exec"), names)
