@@ -58,7 +58,7 @@ class PredictionError(GmapsError):
     """A file of predicted or true joints that cannot be read, or does not fit what it is compared with."""
 
 
-class MissingExtraError(GmapsError):
+class MissingExtraError(GmapsError, ImportError):
     """An optional dependency is not installed."""
 
     def __init__(self, package: str, extra: str, purpose: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from gmaps.errors import UsageError, unknown_name
 from gmaps.maps import get_map
 from gmaps.nets.blocks import CONV, Hourglass, Residual, conv
+from gmaps.nets.layer_output import channels_of, features, put_back
 from gmaps.skeleton import Skeleton, get_skeleton
 
 Branch = Callable[[int, int], nn.Module]
@@ -146,9 +147,24 @@ class Guidance:
             raise UsageError(f"no maps of {self.layer!r} yet: run the network forward first")
         return self._maps
 
-    def _hook(self, module: nn.Module, inputs: object, output: Tensor) -> Tensor:
-        features, self._maps = self.supervision(output)
-        return features
+    # A copy of a network (deepcopy, AveragedModel, a file) takes no maps along, which hang on the graph of a pass.
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_maps": None}
+
+    def _hook(self, module: nn.Module, inputs: object, output: Any) -> Any:
+        if getattr(module, "_is_replica", False):
+            raise UsageError(
+                "a guided network cannot run in DataParallel, whose copies would all write the same maps: use "
+                "DistributedDataParallel, a process for each device"
+            )
+        x, wanted = features(output), self.supervision.heads[0].in_channels
+        if x.ndim < 2 or x.shape[1] != wanted:
+            raise UsageError(
+                f"layer {self.layer!r} gives {tuple(x.shape)}, its guidance was made for {wanted} channels: "
+                f"say channels={x.shape[1] if x.ndim > 1 else '...'} to guide()"
+            )
+        guided, self._maps = self.supervision(x)
+        return put_back(output, guided)
 
 
 def guide(
@@ -167,13 +183,14 @@ def guide(
     ----------
     model
         Any network; it gets a submodule `guidance_<layer>`, and its `layer` from now on gives guided features. A
-        network that is one `Sequential` gets it inside of that layer.
+        network that is one `Sequential` gets it inside of that layer. Of a tuple or list that the layer gives, the
+        first tensor is guided.
     layer
         As `model.named_modules()` calls it: "layer3", "encoder.2".
     maps, skeleton, repeats, branch
         See `GuidanceSupervision`.
     channels
-        C of the layer's output; by default that of the last convolution or normalisation in it.
+        C of the layer's output; by default it is found by running the layer on zeros, else from its last convolution.
 
     Returns
     -------
@@ -194,7 +211,7 @@ def guide(
     if any(n.split(".")[-1] == name for n in modules):
         raise UsageError(f"layer {layer!r} is guided already")
     target = modules[layer]
-    dims, found = _output_of(target)
+    dims, found = channels_of(target)
     if channels is None and found is None:
         raise UsageError(f"layer {layer!r} holds no convolution that tells its channels: give channels=")
     supervision = GuidanceSupervision(
@@ -204,18 +221,8 @@ def guide(
     # A sequence would run whatever it is given: there, the layer's own last part takes it.
     hosts = (model, *reversed(list(target.modules())))
     host = next((m for m in hosts if not isinstance(m, nn.Sequential)), model)
-    host.add_module(name, supervision.to(parameter.device, parameter.dtype))
+    # In evaluation where the layer is: else its norms would go on learning.
+    host.add_module(name, supervision.to(parameter.device, parameter.dtype).train(target.training))
     guidance = Guidance(supervision, layer)
     target.register_forward_hook(guidance._hook)
     return guidance
-
-
-def _output_of(module: nn.Module) -> tuple[int, int | None]:
-    """Dimensions and channels of what a module gives, read off its last layer that knows."""
-    dims, channels = 2, None
-    for part in module.modules():
-        if isinstance(part, nn.Conv2d | nn.Conv3d | nn.ConvTranspose2d | nn.ConvTranspose3d):
-            dims, channels = len(part.kernel_size), part.out_channels
-        elif isinstance(part, nn.BatchNorm2d | nn.BatchNorm3d):
-            dims, channels = 3 if isinstance(part, nn.BatchNorm3d) else 2, part.num_features
-    return dims, channels

@@ -129,6 +129,125 @@ def test_what_guide_refuses():
         guide(net, "layer1", ("geodesic",))
 
 
+class Pair(nn.Module):
+    """A layer that gives a tuple, as recurrent and attention layers do."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(1, 8, 3, stride=2, padding=1)
+
+    def forward(self, x):
+        return self.conv(x), x.mean()
+
+
+class PairNet(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.pair = Pair()
+
+    def forward(self, x):
+        features, mean = self.pair(x)
+        return features.mean((2, 3)) + mean
+
+
+def test_the_first_tensor_of_a_tuple_is_guided():
+    torch.manual_seed(0)
+    net, x = PairNet(), torch.rand(2, 1, 16, 16)
+    plain = net(x)
+    guidance = guide(net, "pair", ("geodesic",))
+    assert net(x).shape == plain.shape
+    assert not torch.equal(net(x), plain)
+    assert guidance.maps[0]["geodesic"].shape == (2, 21, 8, 8)
+
+
+class Dense(nn.ModuleDict):
+    """DenseNet's block: each layer reads all before it and gives 4 channels; the block gives them joined."""
+
+    def __init__(self, channels, layers=3):
+        super().__init__({f"l{k}": nn.Conv2d(channels + 4 * k, 4, 3, padding=1) for k in range(layers)})
+
+    def forward(self, x):
+        for layer in self.values():
+            x = torch.cat([x, layer(x)], 1)
+        return x
+
+
+def test_channels_of_a_layer_that_joins_its_parts():
+    net = nn.Sequential(nn.Conv2d(1, 8, 3), Dense(8), nn.BatchNorm2d(20))
+    net[2].running_mean.fill_(3)
+    guidance = guide(net, "1", ("geodesic",))
+    assert net(torch.rand(1, 1, 16, 16)).shape == (1, 20, 14, 14)
+    assert guidance.supervision.heads[0].in_channels == 20
+    assert net.training
+
+
+def test_trying_a_layer_leaves_it_as_it_was():
+    net = nn.Sequential(nn.Conv2d(1, 8, 3), nn.BatchNorm2d(8), nn.Dropout(0.5))
+    net[2].eval()
+    before = {k: v.clone() for k, v in net.state_dict().items()}
+    random = torch.get_rng_state()
+    from gmaps.nets.layer_output import channels_of
+
+    assert channels_of(net) == (2, 8)
+    assert all(torch.equal(v, before[k]) for k, v in net.state_dict().items())
+    assert torch.equal(random, torch.get_rng_state())
+    assert [m.training for m in net] == [True, True, False]
+
+
+def test_other_channels_than_it_was_made_for_are_named():
+    net = nn.Sequential(nn.Conv2d(1, 8, 3), nn.ReLU())
+    guide(net, "0", ("geodesic",), channels=12)
+    with pytest.raises(UsageError, match=r"layer '0' gives \(1, 8, 6, 6\), .* 12 channels: say channels=8"):
+        net(torch.rand(1, 1, 8, 8))
+
+
+def test_copies_of_a_guided_network():
+    import copy
+    import io
+
+    torch.manual_seed(0)
+    net, x = Net(), torch.rand(2, 1, 32, 32)
+    guidance = guide(net, "layer2", ("geodesic",))
+    net(x)
+    twin = copy.deepcopy(net)
+    averaged = torch.optim.swa_utils.AveragedModel(net)
+    averaged.update_parameters(net)
+    file = io.BytesIO()
+    torch.save(net, file)
+    for part in net.parameters():
+        part.data.zero_()
+    seen = guidance.maps
+    # The copy is guided by its own module, and keeps its maps to itself.
+    assert twin(x).abs().sum() > 0
+    assert averaged(x).shape == (2, 5)
+    assert guidance.maps is seen
+    loaded = torch.load(io.BytesIO(file.getvalue()), weights_only=False)
+    torch.testing.assert_close(loaded(x), twin(x))
+
+
+def test_guidance_is_in_evaluation_where_its_layer_is():
+    net = Net().eval()
+    guidance = guide(net, "layer2", ("geodesic",))
+    assert not any(m.training for m in net.modules())
+    assert guidance.supervision.training is False
+
+
+def test_copies_that_run_side_by_side_are_refused():
+    net = Net()
+    guide(net, "layer2", ("geodesic",))
+    replica = net.layer2._replicate_for_data_parallel()
+    replica._former_parameters = {}
+    with pytest.raises(UsageError, match="use DistributedDataParallel"):
+        replica(torch.rand(1, 8, 8, 8))
+
+
+def test_a_missing_extra_is_an_import_error_too():
+    from gmaps.errors import MissingExtraError
+
+    with pytest.raises(ImportError, match="pip install"):
+        raise MissingExtraError("torch", "train", "gmaps.training")
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
