@@ -26,17 +26,15 @@ from tqdm import tqdm
 
 import gmaps
 from benchmarks.timing import write
+from gmaps.maps import get_map
 
 #: Variant -> kinds of map; the first is the control, whose network is that of geodesic_weighted.
 VARIANTS = ("unguided", "heatmap", "euclidean", "offset", "geodesic", "geodesic_weighted", "geodesic_surface")
 KINDS = VARIANTS[1:]
-#: Of each kind's map loss: the weight at which its gradient is about as large as the pose's in the second half of a
-#: run. At 30 for all, those of `geodesic` and `offset` were 7 and 14 times as large, that of a heat map, which is 0
+#: Of each kind's map loss: the kind's own, at which its gradient is about as large as the pose's in the second half
+#: of a run. At 30 for all, those of `geodesic` and `offset` were 7 and 14 times as large, that of a heat map, which is 0
 #: almost everywhere, a sixtieth; and no kind was better than the control.
-WEIGHT = {
-    "unguided": 0.0, "heatmap": 150.0, "euclidean": 12.0, "offset": 2.0, "geodesic": 4.0, "geodesic_weighted": 4.0,
-    "geodesic_surface": 4.0,
-}  # fmt: skip
+WEIGHT = {"unguided": 0.0} | {kind: get_map(kind).weight for kind in KINDS}
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,7 @@ def _decode_offset(array: NDArray[np.float32], crop: Crop, scale: NDArray[np.flo
 EUCLIDEAN = register_map(
     MapKind(
         name="euclidean",
+        weight=12.0,
         summary="Straight 3D distance from each surface point to each joint, near is 1",
         formula="1 - min(|x(p) - x_j|, theta) / theta, theta = 2 half_side; 0 in the void",
         channels=len,
@@ -46,6 +47,7 @@ EUCLIDEAN = register_map(
 OFFSET = register_map(
     MapKind(
         name="offset",
+        weight=2.0,
         summary="euclidean of all joints, then the unit vectors from the surface to them",
         formula="J channels of euclidean, then x y z of (x_j - x(p)) / |x_j - x(p)|, joint by joint; 0 in the void",
         channels=lambda skeleton: 4 * len(skeleton),

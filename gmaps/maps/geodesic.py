@@ -15,6 +15,8 @@ from gmaps.maps.kind import MapKind, register_map
 
 #: Of the upwind scheme. Order 2 costs half as much again as order 1 and halves the error.
 ORDER = 2
+#: Of the loss of maps of distances along the hand, measured for those in the plane: see docs/training.md.
+WEIGHT = 4.0
 
 
 def _signed_edt(scene: Scene) -> NDArray[np.float32]:
@@ -112,6 +114,7 @@ SIGNED_EDT = register_map(
 GEODESIC = register_map(
     MapKind(
         name="geodesic",
+        weight=WEIGHT,
         summary="Distance from each joint travelled inside the silhouette, near is 1",
         formula="1 - T / max T, |grad T| = 1 inside the silhouette, T = 0 at the joint; 0 in the void",
         channels=len,
@@ -131,6 +134,7 @@ GEODESIC = register_map(
 GEODESIC_SURFACE = register_map(
     MapKind(
         name="geodesic_surface",
+        weight=WEIGHT,
         summary="Distance from each joint along the depth surface: a finger before the palm is no short cut",
         formula="1 - T / max T, T measured in 3D along the triangulated front surface; 0 in the void",
         channels=len,
@@ -145,6 +149,7 @@ GEODESIC_SURFACE = register_map(
 GEODESIC_WEIGHTED = register_map(
     MapKind(
         name="geodesic_weighted",
+        weight=WEIGHT,
         summary="geodesic x euclidean: near both along the hand and in space",
         formula="geodesic(p) * euclidean(p)",
         channels=len,

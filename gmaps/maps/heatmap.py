@@ -43,6 +43,7 @@ def _decode(array: NDArray[np.float32], crop: Crop, scale: NDArray[np.float32] |
 HEATMAP = register_map(
     MapKind(
         name="heatmap",
+        weight=150.0,
         summary="Gaussian around each joint's projection",
         formula="exp(-|p - p_j|^2 / (2 sigma^2)), sigma = 0.8 cells, p_j sub-pixel",
         channels=len,

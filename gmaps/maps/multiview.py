@@ -14,7 +14,7 @@ from gmaps.frame import Crop
 from gmaps.kernels import multiview
 from gmaps.kernels.planar import along
 from gmaps.maps.base import Encoded, Profile, Scene
-from gmaps.maps.geodesic import ORDER
+from gmaps.maps.geodesic import ORDER, WEIGHT
 from gmaps.maps.kind import MapKind, register_map
 
 #: (row, col) of each view, as axes x = 0, y = 1, z = 2.
@@ -128,6 +128,7 @@ VIEWS_GEODESIC = _kind(
     "ov3edt2",
     encode=_geodesic,
     scaled=True,
+    weight=WEIGHT,
 )
 VIEWS_GEODESIC_WEIGHTED = _kind(
     "views_geodesic_weighted",
@@ -135,4 +136,5 @@ VIEWS_GEODESIC_WEIGHTED = _kind(
     "views_geodesic(p) * views_euclidean(p)",
     "ov3edt2m",
     encode=_weighted,
+    weight=WEIGHT,
 )

@@ -18,6 +18,7 @@ from gmaps.kernels import voxel
 from gmaps.kernels.march import voxel as voxel_march
 from gmaps.maps.base import Encoded, Scene
 from gmaps.maps.decode import vote
+from gmaps.maps.geodesic import WEIGHT
 from gmaps.maps.kind import MapKind, register_map
 from gmaps.maps.multiview import voxels
 from gmaps.maps.occupancy import empty_cube
@@ -208,6 +209,7 @@ VOXEL_OFFSET = register_map(
 VOXEL_GEODESIC = register_map(
     MapKind(
         name="voxel_geodesic",
+        weight=WEIGHT,
         summary="Voxels: distance from each joint travelled through occupied ones, near is 1",
         formula="1 - T / max T, |grad T| = 1 in occupied voxels; 0 in the void",
         channels=len,

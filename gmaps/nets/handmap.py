@@ -62,6 +62,8 @@ class ModelParams:
     dropout: float = 0.5
 
     def __post_init__(self) -> None:
+        if isinstance(self.maps, str):
+            object.__setattr__(self, "maps", (self.maps,))
         down = len(self.stem)
         if not self.stem or self.size % 2**down or self.size >> down < 4:
             raise UsageError(f"{down} stem layers cannot halve {self.size} rows down to a multiple of 4")

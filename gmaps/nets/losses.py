@@ -69,7 +69,8 @@ def map_loss(kind: str, predicted: Tensor, target: Tensor, silhouette: Tensor | 
     predicted : (B, C, h, ...)
         What a stage gave.
     target : (B, C, H, ...)
-        The true map; where H is not h, it is averaged over cells of h, hand cells only.
+        The true map; where H is not h, it is averaged over cells of h, hand cells only, and a choice among cells is
+        that of the coarser cell.
     silhouette : (B, 1, H, H) bool, optional
         See `map_mask`.
     """
@@ -77,8 +78,15 @@ def map_loss(kind: str, predicted: Tensor, target: Tensor, silhouette: Tensor | 
     if predicted.shape[1] != target.shape[1]:
         raise UsageError(f"the network gives {kind} {predicted.shape[1]} channels, the batch holds {target.shape[1]}")
     if map_traits(kind).loss == "cross_entropy":
-        if predicted.shape != target.shape:
-            raise UsageError(f"{kind} needs {tuple(predicted.shape[2:])} cells, got {tuple(target.shape[2:])}")
+        ours, theirs = predicted.shape[2:], target.shape[2:]
+        if ours != theirs:
+            if len(ours) != len(theirs) or any(t % o for o, t in zip(ours, theirs, strict=True)):
+                raise UsageError(
+                    f"{kind} chooses a cell of {tuple(ours)}, the batch holds {tuple(theirs)}: the first must divide "
+                    "the second; change the network's --size, or build a store of other maps"
+                )
+            pool: Any = functional.adaptive_max_pool2d if target.ndim == 4 else functional.adaptive_max_pool3d
+            target = pool(target, tuple(ours))
         return functional.cross_entropy(predicted.flatten(2).flatten(0, 1), target.flatten(2).argmax(2).flatten())
     mask = map_mask(kind, target, silhouette)
     if predicted.shape[2:] != target.shape[2:]:

@@ -120,6 +120,7 @@ def add_maps(
     """
     started = time.monotonic()
     budget = parse_memory(memory)
+    maps = (maps,) if isinstance(maps, str) else tuple(maps)
     if workers is not None and workers < 0:
         raise UsageError(f"workers must be 0 (this process alone) or more, got {workers}")
     root = _local(path)
@@ -171,6 +172,7 @@ def remove_maps(path: str | os.PathLike[str], maps: Sequence[str]) -> ChangeRepo
         The store is being built or changed.
     """
     started = time.monotonic()
+    maps = (maps,) if isinstance(maps, str) else tuple(maps)
     root = _local(path)
     open_store(root)
     with build_lock(root):

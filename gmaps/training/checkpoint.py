@@ -65,7 +65,7 @@ def load_checkpoint(path: str | os.PathLike[str]) -> dict[str, Any]:
     except Exception as error:
         raise CheckpointError(
             f"{path} cannot be read as a checkpoint: it is damaged or something else ({reason(error)}); "
-            "use the run's other one of best.pt and last.pt"
+            "use the run's other one of best.pt and last.pt, or begin anew with --overwrite"
         ) from error
     missing = [key for key in _KEYS if key not in state] if isinstance(state, dict) else list(_KEYS)
     if missing:

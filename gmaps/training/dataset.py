@@ -14,7 +14,7 @@ from torch.utils.data import Dataset
 
 from gmaps.augment.changes import Augment, augment_rows
 from gmaps.augment.view import Change
-from gmaps.errors import StoreError, UsageError
+from gmaps.errors import StoreError, UsageError, unknown_name
 from gmaps.maps import Encoder, MapParams, get_map
 from gmaps.skeleton import Skeleton, get_skeleton
 from gmaps.store import Store, open_store
@@ -29,7 +29,7 @@ class GuidanceDataset(Dataset[Item]):
     store
         A store, or its path.
     maps
-        Kinds to give; all in the store by default, none for ().
+        Kinds to give; all in the store by default, none for (). A bare name is that one kind.
     on_the_fly
         Compute the maps from the crop, by the function that a build uses, instead of reading them: bit-equal to a
         store of float32, and any kind can be had. By default only with `augment`.
@@ -43,6 +43,8 @@ class GuidanceDataset(Dataset[Item]):
     skeleton
         Give joints, and the channels of maps, in the order of this skeleton, which may have fewer joints than the
         store's: stores of several data sets then go into one `torch.utils.data.ConcatDataset`. Or its name.
+    subjects
+        Only frames of these people, as the data set calls them: "S9", or ("S1", "S2"). All by default.
 
     Notes
     -----
@@ -70,6 +72,8 @@ class GuidanceDataset(Dataset[Item]):
     UsageError
         Stored maps are asked for that the augmentation does not carry over; or a skeleton with joints that the
         store's lacks.
+    UnknownNameError
+        A person whom the store does not know.
 
     Examples
     --------
@@ -80,16 +84,17 @@ class GuidanceDataset(Dataset[Item]):
     def __init__(
         self,
         store: Store | str | os.PathLike[str],
-        maps: Sequence[str] | None = None,
+        maps: Sequence[str] | str | None = None,
         *,
         on_the_fly: bool | None = None,
         valid_only: bool = True,
         augment: Augment | None = None,
         transform: Callable[[Item], Item] | None = None,
         skeleton: Skeleton | str | None = None,
+        subjects: Sequence[str] | str | None = None,
     ) -> None:
         self.store = store if isinstance(store, Store) else open_store(os.fspath(store))
-        self.maps = tuple(self.store.maps if maps is None else maps)
+        self.maps = (maps,) if isinstance(maps, str) else tuple(self.store.maps if maps is None else maps)
         self.on_the_fly = augment is not None if on_the_fly is None else on_the_fly
         self.augment, self.transform = augment, transform
         # Shared with workers that live on from epoch to epoch.
@@ -121,6 +126,17 @@ class GuidanceDataset(Dataset[Item]):
         self.rows = np.arange(len(self.store))
         if valid_only:
             self.rows = self.rows[np.asarray(self.store.column("valid"), bool)]
+        if subjects is not None:
+            self.rows = self.rows[self._of(subjects)]
+
+    def _of(self, subjects: Sequence[str] | str) -> NDArray[np.bool_]:
+        """Which of the rows are of these people."""
+        known = list(self.store.attributes["dataset"].get("subjects", []))
+        wanted = [subjects] if isinstance(subjects, str) else list(subjects)
+        for name in wanted:
+            if name not in known:
+                raise unknown_name(f"subject in {self.store.path}", str(name), known)
+        return np.isin(np.asarray(self.store.column("subject"))[self.rows], [known.index(name) for name in wanted])
 
     def _map_to(self, skeleton: Skeleton) -> None:
         taken = self.skeleton.mapping_to(skeleton)
