@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, get_args
 
 import numpy as np
@@ -115,4 +115,5 @@ def crop_dataset_frame(
     """
     how = params.center if center is None else center
     cube = Cube(find_center(frame, how, params.half_side, depth_range), params.half_side)
-    return crop_frame(frame, cube, size=params.size, projection=params.projection)
+    crop = crop_frame(frame, cube, size=params.size, projection=params.projection)
+    return replace(crop, arrays=frame.arrays) if frame.arrays else crop

@@ -6,8 +6,9 @@ Shapes, units and axes are said here once; every other file relies on them.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,6 +44,8 @@ class Frame:
     box
         left, top, width and height (px) of the part of the image that the hand is in; None where nobody says.
         Not necessarily within the image.
+    arrays
+        Whatever else the data set declares of its frames, by name; see `gmaps.datasets.FrameArray`.
     """
 
     depth: NDArray[np.float32]
@@ -53,6 +56,7 @@ class Frame:
     sequence: int = 0
     name: str = ""
     box: tuple[float, float, float, float] | None = None
+    arrays: Mapping[str, NDArray[Any]] = field(default_factory=dict)
 
     @property
     def labelled(self) -> bool:
@@ -111,12 +115,15 @@ class Crop:
     projection
         "orthographic": columns are x and rows are y. "perspective": columns and rows are the image's, scaled so
         that the cube's central plane fills the grid.
+    arrays
+        The frame's `arrays`, as they are: in the camera's axes, whatever the cube.
     """
 
     depth: NDArray[np.float32]
     cube: Cube
     joints_mm: NDArray[np.float32]
     projection: Projection = "orthographic"
+    arrays: Mapping[str, NDArray[Any]] = field(default_factory=dict)
 
     @property
     def size(self) -> int:

@@ -13,13 +13,13 @@ import os
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
-from gmaps.datasets.base import Check, DataSet, DatasetInfo, Index, Split, require_root
+from gmaps.datasets.base import Check, DataSet, DatasetInfo, FrameArray, Index, Split, require_root
 from gmaps.datasets.own import NAMES, Factory, as_module
 from gmaps.datasets.protocol import Protocol
 from gmaps.errors import DatasetError, UsageError, unknown_name
 
 __all__ = [
-    "Check", "DataSet", "DatasetInfo", "Index", "Protocol", "Split",
+    "Check", "DataSet", "DatasetInfo", "FrameArray", "Index", "Protocol", "Split",
     "check_dataset", "dataset_info", "dataset_protocol", "list_datasets", "load_dataset", "register",
 ]  # fmt: skip
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import inspect
 import os
+import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
@@ -14,13 +15,32 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gmaps.camera import Camera
-from gmaps.errors import DatasetError
+from gmaps.errors import DatasetError, UsageError
 from gmaps.skeleton import Skeleton
 
 if TYPE_CHECKING:  # a list of names need not wait for Numba
     from gmaps.frame import Frame
 
 Split = Literal["train", "test", "all"]
+#: Names that a store's own arrays, and what training gives, have already.
+RESERVED = frozenset(
+    (
+        "depth",
+        "joints",
+        "joints_mm",
+        "cube",
+        "frame",
+        "subject",
+        "sequence",
+        "valid",
+        "maps",
+        "silhouette",
+        "index",
+        "undo",
+    )
+)
+#: Types of the arrays that a data set may declare.
+ARRAY_DTYPES = ("bool", "uint8", "int8", "int16", "int32", "int64", "float16", "float32", "float64")
 
 
 @dataclass(frozen=True)
@@ -92,6 +112,49 @@ class DatasetInfo:
 
 
 @dataclass(frozen=True)
+class FrameArray:
+    """What a data set knows of each frame besides depth and joints: a mesh, angles, colour, the side of the hand.
+
+    Builds store it as an array of that name; `Frame.arrays` holds one frame's.
+
+    Parameters
+    ----------
+    name
+        Small letters, digits and underscores; none of `RESERVED`.
+    shape
+        Of one frame's value; () for a single number.
+    dtype
+        NumPy's name of its type: one of `ARRAY_DTYPES`.
+    unit
+        Of a value: "mm", "degree"; empty for none.
+    about
+        What it is, in a line.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str = "float32"
+    unit: str = ""
+    about: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "shape", tuple(int(n) for n in self.shape))
+        if not re.fullmatch("[a-z][a-z0-9_]*", self.name) or self.name in RESERVED:
+            raise UsageError(
+                f"an array of a data set cannot be called {self.name!r}: take small letters, digits and underscores, "
+                f"and none of {', '.join(sorted(RESERVED))}"
+            )
+        if self.dtype not in ARRAY_DTYPES:
+            raise UsageError(f"array {self.name}: {self.dtype!r} is none of {', '.join(ARRAY_DTYPES)}")
+        if min(self.shape, default=1) < 1:
+            raise UsageError(f"array {self.name}: shape {self.shape} holds nothing")
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON values."""
+        return {**asdict(self), "shape": list(self.shape)}
+
+
+@dataclass(frozen=True)
 class Window:
     """What of a frame is needed: a hint, by which a reader may leave out what no crop of this cube looks at.
 
@@ -110,7 +173,11 @@ class Window:
 
 
 class DataSet(Protocol):
-    """One reader. Made by `gmaps.load_dataset`; light to pickle: `spec()` says all that remakes it."""
+    """One reader. Made by `gmaps.load_dataset`; light to pickle: `spec()` says all that remakes it.
+
+    Two more attributes may be there: `arrays`, a tuple of `FrameArray`, for what every frame has besides depth and
+    joints; and `labelled`, False where it is known before a frame is read that none has joints.
+    """
 
     info: DatasetInfo
     skeleton: Skeleton

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gmaps.camera import Camera
-from gmaps.datasets.base import DatasetInfo, Index, Split, Window
+from gmaps.datasets.base import DatasetInfo, FrameArray, Index, Split, Window
 from gmaps.errors import DatasetError, FrameError, UsageError
 from gmaps.frame import Cube
 from gmaps.kernels import joints as joint_kernels
@@ -45,6 +45,8 @@ class Reader:
     camera: Camera
     #: False where it is known, before a frame is read, that none has joints.
     labelled: bool = True
+    #: What frames have besides depth and joints.
+    arrays: tuple[FrameArray, ...] = ()
 
     def __init__(self, root: Path | None, split: Split, options: dict[str, Any]) -> None:
         self.root = None if root is None else root.absolute()

@@ -12,12 +12,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gmaps.datasets.base import Check, DatasetInfo, Index, Split, Window
+from gmaps.datasets.base import Check, DatasetInfo, FrameArray, Index, Split, Window
 from gmaps.datasets.msra import PROTOCOL as MSRA
 from gmaps.datasets.reader import Reader
-from gmaps.errors import UsageError
+from gmaps.errors import UsageError, unknown_name
 from gmaps.frame import Frame
 from gmaps.skeleton import get_skeleton
+from gmaps.synth.hand import ANGLES
 from gmaps.synth.poses import FAMILIES
 from gmaps.synth.render import Image, render_mesh
 from gmaps.synth.scene import Scene, Stage, make_scene
@@ -33,6 +34,9 @@ PEOPLE = 10
 RELEASE = 3
 #: Hands are 250 to 550 mm away.
 STAGE = Stage(CAMERA, (250.0, 550.0))
+
+#: What can be had of every frame besides depth and joints.
+ARRAYS = ("angles", "side", "vertices")
 
 INFO = DatasetInfo(
     name="synthetic",
@@ -54,6 +58,7 @@ INFO = DatasetInfo(
         "seed": "which ones: 0 (default) to 2**32 - 1",
         "people": "how many take turns (default 10): more make a network know more hands",
         "sensor": f"the camera's faults: {', '.join(SENSORS)} (default tof)",
+        "arrays": f"what a store shall hold besides, comma-separated: {', '.join(ARRAYS)}",
     },
 )
 
@@ -68,8 +73,12 @@ class Synthetic(Reader):
     skeleton = SKELETON
     camera = CAMERA
 
-    def __init__(self, split: Split, frames: int, seed: int, sensor: str, people: int = PEOPLE) -> None:
-        super().__init__(None, split, {"frames": frames, "seed": seed, "sensor": sensor, "people": people})
+    def __init__(
+        self, split: Split, frames: int, seed: int, sensor: str, people: int = PEOPLE, arrays: tuple[str, ...] = ()
+    ) -> None:
+        more = {"arrays": ",".join(arrays)} if arrays else {}
+        super().__init__(None, split, {"frames": frames, "seed": seed, "sensor": sensor, "people": people, **more})
+        self.arrays = tuple(_frame_array(name) for name in arrays)
         self.frames, self.seed, self.sensor, self.people = frames, seed, get_sensor(sensor), people
 
     def _make_index(self) -> Index:
@@ -85,13 +94,21 @@ class Synthetic(Reader):
     def read(self, i: int, window: Window | None = None) -> Frame:
         """Frame at position i; see `DataSet.read`."""
         scene = self.scene(i)
-        depth = render_mesh(scene.vertices(), CAMERA).depth
+        vertices = scene.vertices()
+        depth = render_mesh(vertices, CAMERA).depth
         if self.sensor is not None:
             depth = self.sensor.apply(depth, CAMERA, scene.rng)
         number = int(self._index.frame[i])
         subject, sequence = int(self._index.subject[i]), int(self._index.sequence[i])
         joints = scene.joints.astype(np.float32)
-        return Frame(depth, CAMERA, joints, number, subject, sequence, f"synthetic frame {number}")
+        known = {
+            "angles": scene.angles.astype(np.float32),
+            "side": np.int8(1),
+            "vertices": vertices.astype(np.float32),
+        }
+        arrays = {a.name: np.asarray(known[a.name]) for a in self.arrays}
+        name = f"synthetic frame {number}"
+        return Frame(depth, CAMERA, joints, number, subject, sequence, name, arrays=arrays)
 
     def scene(self, i: int) -> Scene:
         """The hand of the frame at position i: its shape, its angles, its bones in camera axes."""
@@ -125,6 +142,14 @@ class Synthetic(Reader):
         return {"dataset": INFO.name, "release": RELEASE, "split": self.split, **self.options}
 
 
+def _frame_array(name: str) -> FrameArray:
+    if name == "angles":
+        return FrameArray(name, (len(ANGLES),), "float32", "degree", f"of the pose: {', '.join(ANGLES)}")
+    if name == "side":
+        return FrameArray(name, (), "int8", about="1 for a right hand; there are no others")
+    return FrameArray(name, hand_mesh().vertices.shape, "float32", "mm", "of the hand's surface, camera axes")
+
+
 def _whole(name: str, value: int | str, low: int, high: int) -> int:
     try:
         number = int(value)
@@ -143,10 +168,15 @@ def load(
     seed: int | str = 0,
     sensor: str = "tof",
     people: int | str = PEOPLE,
+    arrays: str = "",
 ) -> Synthetic:
     """A reader; called by `gmaps.load_dataset`."""
+    wanted = tuple(name.strip() for name in str(arrays).split(",") if name.strip())
+    for name in wanted:
+        if name not in ARRAYS:
+            raise unknown_name("array of the synthetic data set", name, ARRAYS)
     count, first = _whole("frames", frames, 1, 10**7), _whole("seed", seed, 0, 2**32 - 1)
-    return Synthetic(split, count, first, str(sensor), _whole("people", people, 10, 30_000))
+    return Synthetic(split, count, first, str(sensor), _whole("people", people, 10, 30_000), wanted)
 
 
 def check(root: None = None) -> list[Check]:

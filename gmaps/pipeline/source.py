@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from gmaps.center import load_centers
 from gmaps.crop import CropParams, crop_dataset_frame
 from gmaps.datasets import load_dataset, loads_anywhere
-from gmaps.datasets.base import DataSet, Index, Window, read_window
+from gmaps.datasets.base import DataSet, FrameArray, Index, Window, read_window
 from gmaps.errors import DatasetError, FrameError, GmapsError, UsageError
 from gmaps.frame import Crop, Cube
 from gmaps.pipeline.fingerprint import array_digest
@@ -111,7 +111,17 @@ class FrameCrops:
         center = None if self.centers is None else self.centers[i]
         window = Window(None if self.params.center == "com" else self.params.half_side, center)
         frame = read_window(self.dataset, i, window)
+        for a in self.arrays:
+            value = frame.arrays.get(a.name)
+            if value is None or np.shape(value) != a.shape:
+                what = "is missing" if value is None else f"has shape {np.shape(value)}, not {a.shape}"
+                raise FrameError(f"{frame.name}: {a.name} {what}, which {self.name} declares of every frame")
         return crop_dataset_frame(frame, self.dataset.info.depth_range, self.params, center)
+
+    @property
+    def arrays(self) -> tuple[FrameArray, ...]:
+        """What the data set declares of every frame besides depth and joints."""
+        return tuple(getattr(self.dataset, "arrays", ()))
 
     @property
     def dataset_spec(self) -> dict[str, Any]:

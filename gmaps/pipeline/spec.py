@@ -14,7 +14,7 @@ from gmaps.errors import DatasetError, UsageError
 from gmaps.maps import MapParams, fingerprint, get_map, list_maps
 from gmaps.pipeline.fingerprint import array_digest, digest, plain
 from gmaps.skeleton import Skeleton
-from gmaps.store.schema import FORMAT, ArraySpec, MapArray, make_layout
+from gmaps.store.schema import FORMAT, ArraySpec, MapArray, further_array, make_layout
 
 if TYPE_CHECKING:
     from gmaps.pipeline.source import FrameCrops
@@ -75,7 +75,8 @@ class BuildSpec:
         if shard_samples < 1:
             raise UsageError(f"a shard has at least 1 sample, got {shard_samples}")
         dataset, crop = source.dataset, source.params
-        _store_arrays(maps, dataset.skeleton, crop, dtype, layout)  # refuses what cannot be kept so
+        further = [a.to_dict() for a in source.arrays]
+        _store_arrays(maps, dataset.skeleton, crop, dtype, layout, further)  # refuses what cannot be kept so
         _check_labels(source, maps)
         index = dataset.index()
         rows = len(index) if limit is None else min(limit, len(index))
@@ -97,6 +98,7 @@ class BuildSpec:
                 "dtype": dtype,
                 "layout": layout,
                 "shard_samples": shard_samples,
+                **({"arrays": further} if further else {}),
             }
         )
         attributes = {
@@ -114,6 +116,7 @@ class BuildSpec:
             "camera": dataset.camera.to_dict(),
             "crop": crop.to_dict(),
             "maps": {**maps.to_dict(), "dtype": dtype, "layout": layout},
+            **({"arrays": further} if further else {}),
             "fingerprint": digest(decides),
             "fingerprint_of": decides,
         }
@@ -169,7 +172,8 @@ class BuildSpec:
     def arrays(self) -> tuple[ArraySpec, ...]:
         """The arrays of the store, and how they lie on disk."""
         kept = self.attributes["maps"]  # stores of the first commits have no layout
-        return _store_arrays(self.maps, self.skeleton, self.crop, kept["dtype"], kept.get("layout", "plain"))
+        further = self.attributes.get("arrays", [])
+        return _store_arrays(self.maps, self.skeleton, self.crop, kept["dtype"], kept.get("layout", "plain"), further)
 
     def arguments(self) -> dict[str, Any]:
         """The keyword arguments of `gmaps.build` that decide what is built, but for the data set."""
@@ -212,9 +216,10 @@ class BuildSpec:
 
 
 def _store_arrays(
-    maps: MapParams, skeleton: Skeleton, crop: CropParams, dtype: str, layout: str
+    maps: MapParams, skeleton: Skeleton, crop: CropParams, dtype: str, layout: str, further: list[dict[str, Any]]
 ) -> tuple[ArraySpec, ...]:
-    return make_layout(len(skeleton), crop.size, [map_array(m, maps, skeleton) for m in maps.maps], dtype, layout)
+    kinds = [map_array(m, maps, skeleton) for m in maps.maps]
+    return make_layout(len(skeleton), crop.size, kinds, dtype, layout, [further_array(**a) for a in further])
 
 
 def map_array(name: str, params: MapParams, skeleton: Skeleton) -> MapArray:

@@ -78,6 +78,7 @@ class Store:
         valid = bool(row["valid"])
         maps = {n.removeprefix("maps/"): v for n, v in row.items() if n.startswith("maps/")}
         scale = {n.removesuffix("_scale"): maps.pop(n) for n in list(maps) if n.endswith("_scale")}
+        further = {n: row[n] for n in self.further}
         return Sample(
             index=i,
             frame=int(row["frame"]),
@@ -90,6 +91,7 @@ class Store:
             maps=maps,
             scale=scale,
             projection=self.attributes["crop"]["projection"],
+            arrays=further,
         )
 
     def __iter__(self) -> Iterator[Sample]:
@@ -117,6 +119,11 @@ class Store:
         """The map kinds."""
         kinds = (n.removeprefix("maps/") for n in self._arrays if n.startswith("maps/"))
         return tuple(k for k in kinds if not k.endswith("_scale"))
+
+    @property
+    def further(self) -> tuple[str, ...]:
+        """Arrays that the data set declares of its frames: mesh vertices, angles, the side of the hand."""
+        return tuple(n for n in self._arrays if n not in ROW_ARRAYS and not n.startswith("maps/"))
 
     @cached_property
     def skeleton(self) -> Skeleton:

@@ -35,6 +35,8 @@ class Sample:
         Kind -> (H, H, C) float32, or (V, V, V, C) in voxels.
     scale
         Kind -> (C,) float32, what a value of 1 stands for, mm; only kinds that are normalised per joint.
+    arrays
+        What else the data set says of the frame, by name.
     """
 
     index: int
@@ -48,6 +50,7 @@ class Sample:
     maps: dict[str, NDArray[np.float32]]
     scale: dict[str, NDArray[np.float32]]
     projection: Projection = "orthographic"
+    arrays: dict[str, NDArray[Any]] = field(default_factory=dict)
 
     @property
     def crop(self) -> Crop:

@@ -35,6 +35,8 @@ MAP_DTYPES = ("float16", "float32", "uint8")
 LAYOUTS = ("packed", "plain")
 #: Name of our codec (docs/packed-codec.md).
 PACKED = "gmaps.packed"
+#: Rows of arrays that a data set declares are kept as they are up to this size.
+_PLAIN_BYTES = 1024
 #: Channels from which packing pays.
 _PACKED_CHANNELS = 8
 
@@ -114,7 +116,12 @@ class ArraySpec:
 
 
 def make_layout(
-    joints: int, crop_size: int, maps: Sequence[MapArray], dtype: str = "float16", layout: str = "packed"
+    joints: int,
+    crop_size: int,
+    maps: Sequence[MapArray],
+    dtype: str = "float16",
+    layout: str = "packed",
+    further: Sequence[ArraySpec] = (),
 ) -> tuple[ArraySpec, ...]:
     """The arrays of a store.
 
@@ -131,6 +138,8 @@ def make_layout(
     layout
         "packed": smooth maps of many channels within [-1, 1] are kept by our codec, in float16 as multiples of 2^-11.
         "plain": nothing is.
+    further
+        What `further_array` gives of each array that the data set declares.
 
     Raises
     ------
@@ -182,7 +191,23 @@ def make_layout(
                     attributes={"long_name": "what a value of 1 stands for", "units": "mm"},
                 )
             )
-    return tuple(arrays)
+    return (*arrays, *further)
+
+
+def further_array(name: str, shape: Sequence[int], dtype: str, unit: str = "", about: str = "") -> ArraySpec:
+    """An array that a data set declares: plain where a row of it is small, else compressed by Blosc.
+
+    Parameters
+    ----------
+    name, shape, dtype, unit, about
+        As of `gmaps.datasets.FrameArray`.
+    """
+    attributes = {key: value for key, value in (("long_name", about), ("units", unit)) if value}
+    item = tuple(shape)
+    dims = tuple(f"{name}_{k}" for k in range(len(item)))
+    fill = math.nan if dtype.startswith("float") else dtype != "bool" and 0
+    size = math.prod(item) * np.dtype(dtype).itemsize
+    return ArraySpec(name, item, dtype, dims, fill, size > _PLAIN_BYTES, attributes=attributes)
 
 
 def _map_array(m: MapArray, dtype: str, layout: str) -> ArraySpec:

@@ -46,6 +46,10 @@ class GuidanceDataset(Dataset[Item]):
     subjects
         Only frames of these people, as the data set calls them: "S9", or ("S1", "S2"). All by default.
 
+    arrays
+        Names of further arrays of the store (`Store.further`), as its data set declares them: each item has them by
+        name. They are the frame's own, whatever `augment` does to the crop; "undo" leads from one to the other.
+
     Notes
     -----
     An item is a dict, which PyTorch's default collation stacks:
@@ -92,6 +96,7 @@ class GuidanceDataset(Dataset[Item]):
         transform: Callable[[Item], Item] | None = None,
         skeleton: Skeleton | str | None = None,
         subjects: Sequence[str] | str | None = None,
+        arrays: Sequence[str] = (),
     ) -> None:
         self.store = store if isinstance(store, Store) else open_store(os.fspath(store))
         self.maps = (maps,) if isinstance(maps, str) else tuple(self.store.maps if maps is None else maps)
@@ -108,6 +113,10 @@ class GuidanceDataset(Dataset[Item]):
                 f"`gmaps store add {self.store.path} {' '.join(missing)}` adds what is missing, and on_the_fly=True "
                 "computes it while training"
             )
+        self.arrays = (arrays,) if isinstance(arrays, str) else tuple(arrays)
+        for name in self.arrays:
+            if name not in self.store.further:
+                raise unknown_name(f"further array of {self.store.path}", name, self.store.further)
         self.skeleton = self.store.skeleton
         self._taken: list[int] = []  # where the store holds the skeleton's joints; empty: where they are asked for
         if skeleton is not None:
@@ -180,7 +189,7 @@ class GuidanceDataset(Dataset[Item]):
         big |= {f"maps/{name}": ((*self._map_shape(name),), torch.float32) for name in self.maps}
         made = allocate({name: ((len(rows), *shape), dtype) for name, (shape, dtype) in big.items()})
         buffers = {name: t.numpy() for name, t in made.items()}
-        names = ["joints", "cube", "depth", *stored]
+        names = ["joints", "cube", "depth", *stored, *self.arrays]
         moved = [f"maps/{m}" for m in self.maps if self._taken and stored and get_map(m).depends == "joint"]
         read = self.store.read(rows, names, out={n: buffers[n] for n in ("depth", *stored) if n not in moved})
         if self._taken:
@@ -210,6 +219,7 @@ class GuidanceDataset(Dataset[Item]):
             # As `Crop.joints`; NaN where there is no cube.
             "joints": torch.from_numpy((joints - cube[:, None, :3]) / cube[:, None, 3:]),
         }
+        stacked |= {name: torch.from_numpy(read[name]) for name in self.arrays}
         if self.augment is not None:
             turned = [np.eye(3, dtype=np.float32) if c is None else c.undo for c in changes]
             stacked["undo"] = torch.from_numpy(np.stack(turned))
