@@ -172,7 +172,8 @@ def sample(row: int, store: str | None, joint: str | None, save: str | None, as_
     if save:
         from gmaps.plot.sample import sample_figure, save_figure
 
-        save_figure(sample_figure(found, skeleton, joint=number), save)
+        profile = opened.attributes["maps"].get("profile", "default")
+        save_figure(sample_figure(found, skeleton, joint=number, profile=profile), save)
         click.echo(f"drawn to {save}", err=as_json)
 
 

@@ -114,7 +114,8 @@ def maps(name: str | None, cost: bool, save: str | None, as_json: bool) -> None:
         return
     facts = _facts(name) | ({"microseconds": _cost(name)} if cost else {})
     if save:
-        from gmaps.plot.sample import kind_figure, save_figure
+        from gmaps.plot.kind import kind_figure
+        from gmaps.plot.sample import save_figure
 
         save_figure(kind_figure(name), save)
     if as_json:

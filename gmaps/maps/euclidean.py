@@ -9,7 +9,7 @@ from gmaps.frame import Crop
 from gmaps.kernels.planar import straight
 from gmaps.maps.base import Scene
 from gmaps.maps.decode import vote
-from gmaps.maps.kind import MapKind, register_map
+from gmaps.maps.kind import MapKind, register_map, with_directions
 
 
 def _encode_offset(scene: Scene) -> NDArray[np.float32]:
@@ -55,6 +55,7 @@ OFFSET = register_map(
         encode=_encode_offset,
         decode=_decode_offset,
         original="udir2",
+        names=with_directions,
         smooth=True,
     )
 )

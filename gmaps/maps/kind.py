@@ -24,6 +24,16 @@ Factor = Literal["along", "straight"]
 Loss = Literal["smooth_l1", "cross_entropy"]
 
 
+def with_directions(skeleton: Skeleton) -> list[str]:
+    """Names of one channel a joint, then of x, y and z joint by joint."""
+    return [*skeleton.joints, *each_along(skeleton)]
+
+
+def each_along(skeleton: Skeleton) -> list[str]:
+    """Names of x, y and z joint by joint."""
+    return [f"{joint} {axis}" for joint in skeleton.joints for axis in "xyz"]
+
+
 def _plane(size: int) -> tuple[int, ...]:
     return size, size
 
@@ -85,6 +95,8 @@ class MapKind:
     flat
         Whether it knows the silhouette and the joints in the plane, and no depth: a shift in depth, and noise that
         loses no pixel, leave it as it is.
+    names
+        Skeleton -> a name for each channel; by default the joints' where there is one for each.
     """
 
     name: str
@@ -110,6 +122,14 @@ class MapKind:
     mirrors: bool = False
     mirrored: Callable[[Skeleton], Sequence[int] | None] | None = None
     flat: bool = False
+    names: Callable[[Skeleton], Sequence[str]] | None = None
+
+    def channel_names(self, skeleton: Skeleton) -> tuple[str, ...]:
+        """What each channel is of, for people."""
+        if self.names is not None:
+            return tuple(self.names(skeleton))
+        count = self.channels(skeleton)
+        return skeleton.joints if count == len(skeleton) else tuple(f"channel {k}" if k else "" for k in range(count))
 
     def shape(self, size: int, skeleton: Skeleton) -> tuple[int, ...]:
         """Of the array that `encode` gives for maps of `size` rows and columns."""

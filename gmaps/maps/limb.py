@@ -41,6 +41,15 @@ def _channels(skeleton: Skeleton, grouping: str) -> list[list[int]]:
     return parts if grouping == "g6" else every + parts
 
 
+def _names(skeleton: Skeleton, grouping: str) -> list[str]:
+    """Of each channel: its bone, or its finger."""
+    if grouping == "each":
+        return [f"{skeleton.joints[parent]} to {skeleton.joints[child]}" for parent, child in skeleton.bones]
+    fingers = [*(name for name in skeleton.fingers if name != "palm"), "palm"]
+    parts = [] if grouping == "g1" else fingers[: len(_channels(skeleton, "g6"))]
+    return parts if grouping == "g6" else ["all limbs", *parts]
+
+
 def _mirrored(skeleton: Skeleton, grouping: str) -> list[int] | None:
     """For each channel the one of the bones that a mirror swaps its own with; None where there is no such."""
     swap, bones = skeleton.swapped, [frozenset(bone) for bone in skeleton.bones]
@@ -95,6 +104,7 @@ for _mask, _what in (("lpm", "exp(-D^2 / 2)"), ("ldm", "1 where D <= 1")):
                 mirrors=True,
                 mirrored=lambda skeleton, g=_grouping: _mirrored(skeleton, g),  # type: ignore[misc]
                 flat=True,
+                names=lambda skeleton, g=_grouping: _names(skeleton, g),  # type: ignore[misc]
                 original=f"NSRM {_mask.upper()}-{_grouping.upper().replace('G1G6', 'G1&6')}",
             )
         )

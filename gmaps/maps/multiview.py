@@ -109,6 +109,7 @@ def _kind(name: str, summary: str, formula: str, original: str, **rest: Any) -> 
             value_range=(0.0, 1.0),
             original=original,
             views=3,
+            names=lambda skeleton: [f"{joint}, seen along {axis}" for axis in "zyx" for joint in skeleton.joints],
             **rest,
         )
     )

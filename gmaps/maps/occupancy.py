@@ -107,6 +107,7 @@ TSDF = register_map(
         original="tsdf3",
         grid=_read,
         depends="depth",
+        names=lambda skeleton: ["seen along x", "seen along y", "seen along z"],
     )
 )
 TRUNCATED_DISTANCE = register_map(

@@ -19,7 +19,7 @@ from gmaps.kernels.march import voxel as voxel_march
 from gmaps.maps.base import Encoded, Scene
 from gmaps.maps.decode import vote
 from gmaps.maps.geodesic import WEIGHT
-from gmaps.maps.kind import MapKind, register_map
+from gmaps.maps.kind import MapKind, each_along, register_map, with_directions
 from gmaps.maps.multiview import voxels
 from gmaps.maps.occupancy import empty_cube
 from gmaps.skeleton import Skeleton
@@ -191,6 +191,7 @@ VOXEL_VECTOR = register_map(
         unit="mm",
         original="vxoff",
         grid=_learned,
+        names=each_along,
     )
 )
 VOXEL_OFFSET = register_map(
@@ -204,6 +205,7 @@ VOXEL_OFFSET = register_map(
         decode=_decode_offset,
         original="vxudir",
         grid=_learned,
+        names=with_directions,
     )
 )
 VOXEL_GEODESIC = register_map(

@@ -24,6 +24,8 @@ from gmaps.skeleton import FINGERS, Skeleton
 
 #: Joints of a hand lie inside it: half of them no farther behind its surface than this, nor before it, mm.
 _DEEPEST, _BEFORE = 60.0, 15.0
+#: Nor is any one of them this far from what is seen at its pixel, unless something hides it, mm.
+_APART_BEHIND, _APART_BEFORE = 130.0, 50.0
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,10 @@ class Fit:
             return "most joints are not where anything is seen: are axes, camera, and xyz or uvd right?"
         if not -_BEFORE <= self.behind[1] <= _DEEPEST:
             return "the joints do not lie in what is seen: are the units of depth and joints, and the axes, right?"
+        if self.behind[2] > _APART_BEHIND:
+            return f"most joints lie in the hand, one {self.behind[2]:.0f} mm behind it: hidden, or a wrong label?"
+        if self.behind[0] < -_APART_BEFORE:
+            return f"most joints lie in the hand, one {-self.behind[0]:.0f} mm before it: a wrong label?"
         return "the joints lie in the hand"
 
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from gmaps.errors import UsageError
 from gmaps.maps import Scene, get_map
+from gmaps.maps.base import Profile
 from gmaps.skeleton import Skeleton
 from gmaps.store import Sample
 
@@ -64,7 +65,9 @@ def _fingertips(skeleton: Skeleton) -> list[int]:
     return list(dict.fromkeys(chosen))[:_SHOWN]
 
 
-def sample_figure(sample: Sample, skeleton: Skeleton, *, joint: int | None = None) -> Figure:
+def sample_figure(
+    sample: Sample, skeleton: Skeleton, *, joint: int | None = None, profile: Profile = "default"
+) -> Figure:
     """A sample of a store: depth with its skeleton, and its maps.
 
     Parameters
@@ -75,6 +78,8 @@ def sample_figure(sample: Sample, skeleton: Skeleton, *, joint: int | None = Non
         Of its joints.
     joint
         Show the maps of this joint only, larger; by default those of the wrist and three fingertips.
+    profile
+        Of the maps: whose silhouette is outlined.
 
     Returns
     -------
@@ -102,16 +107,16 @@ def sample_figure(sample: Sample, skeleton: Skeleton, *, joint: int | None = Non
     panels = list(grid.flat)
     for axes in panels:
         axes.set_axis_off()
-    _depth_panel(figure, panels[0], sample, skeleton, joint)
+    depth_panel(figure, panels[0], sample, skeleton, joint)
     for axes, name in zip(panels[1:], single, strict=False):
-        _map_panel(figure, axes, sample, name, flat[name][..., 0], None, skeleton)
+        _map_panel(figure, axes, sample, name, flat[name][..., 0], None, skeleton, profile)
     if joint is None:
         for row, name in enumerate(per_joint, 1):
             for column, j in enumerate(joints):
-                _map_panel(figure, grid[row][column], sample, name, flat[name][..., j], j, skeleton)
+                _map_panel(figure, grid[row][column], sample, name, flat[name][..., j], j, skeleton, profile)
     else:
         for axes, name in zip(panels[1 + len(single) :], per_joint, strict=False):
-            _map_panel(figure, axes, sample, name, flat[name][..., joint], joint, skeleton)
+            _map_panel(figure, axes, sample, name, flat[name][..., joint], joint, skeleton, profile)
     x, y, z = crop.cube.center
     figure.suptitle(
         f"sample {sample.index} (frame {sample.frame}), cube around ({x:.0f}, {y:.0f}, {z:.0f}) mm, "
@@ -119,42 +124,6 @@ def sample_figure(sample: Sample, skeleton: Skeleton, *, joint: int | None = Non
         fontsize=10,
     )
     return figure
-
-
-def kind_figure(kind: str) -> Figure:
-    """A map kind on the embedded data set's frame 42.
-
-    Parameters
-    ----------
-    kind
-        Its name.
-
-    Returns
-    -------
-    matplotlib Figure
-        As `sample_figure` draws it.
-    """
-    from gmaps.crop import CropParams, crop_dataset_frame
-    from gmaps.datasets import load_dataset
-    from gmaps.maps import Encoder, MapParams
-
-    data = load_dataset("synthetic", frames=64)
-    frame = data.read(42)
-    crop = crop_dataset_frame(frame, data.info.depth_range, CropParams())
-    maps = Encoder(MapParams((kind,)), data.skeleton).crop(crop)
-    sample = Sample(
-        42,
-        frame.index,
-        frame.subject,
-        frame.sequence,
-        True,
-        crop.joints_mm,
-        crop.cube,
-        crop.depth,
-        dict(maps),
-        maps.scale,
-    )
-    return sample_figure(sample, data.skeleton)
 
 
 def _flat(values: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -169,7 +138,7 @@ def _flat(values: NDArray[np.float32]) -> NDArray[np.float32]:
     return seen.swapaxes(0, 1)
 
 
-def _depth_panel(figure: Figure, axes: Axes, sample: Sample, skeleton: Skeleton, joint: int | None) -> None:
+def depth_panel(figure: Figure, axes: Axes, sample: Sample, skeleton: Skeleton, joint: int | None) -> None:
     crop = sample.crop
     axes.set_axis_on()
     mm = np.where(crop.mask, crop.depth * crop.cube.half_side + crop.cube.center[2], np.nan)
@@ -184,13 +153,14 @@ def _depth_panel(figure: Figure, axes: Axes, sample: Sample, skeleton: Skeleton,
     axes.set_xlim(-0.5, crop.size - 0.5)
     axes.set_ylim(crop.size - 0.5, -0.5)
     bare(axes, "depth and joints")
-    _bar(figure, image, axes, "mm")
+    bar(figure, image, axes, "mm")
 
 
-def _bar(figure: Figure, image: Any, axes: Axes, label: str) -> None:
-    bar = figure.colorbar(image, ax=axes, shrink=0.85, pad=0.02)
-    bar.ax.tick_params(labelsize=7)
-    bar.set_label(label, fontsize=7)
+def bar(figure: Figure, image: Any, axes: Axes, label: str) -> None:
+    """A small colour bar beside a panel."""
+    made = figure.colorbar(image, ax=axes, shrink=0.85, pad=0.02)
+    made.ax.tick_params(labelsize=7)
+    made.set_label(label, fontsize=7)
 
 
 def _map_panel(
@@ -201,10 +171,11 @@ def _map_panel(
     values: NDArray[np.float32],
     joint: int | None,
     skeleton: Skeleton,
+    profile: Profile,
 ) -> None:
     size = values.shape[0]
     low, high = get_map(name).value_range
-    silhouette = Scene(sample.crop, size).silhouette
+    silhouette = Scene(sample.crop, size, profile).silhouette
     axes.set_axis_on()
     if math.isfinite(low) and low >= 0:
         # Void is no small value but no value: leave it blank where the map says nothing there.
@@ -215,7 +186,8 @@ def _map_panel(
         image = axes.imshow(values, cmap="RdBu", vmin=-largest, vmax=largest)
     if silhouette.any() and not silhouette.all():
         axes.contour(silhouette, [0.5], colors="black", linewidths=0.8)
-    title = name
+    first = get_map(name).channel_names(skeleton)[0]
+    title = f"{name}\n{first}" if first and values.ndim == 2 else name
     if joint is not None:
         px = sample.crop.joints_px(size)[joint]
         axes.plot(px[1], px[0], "o", ms=6, mfc="none", mec="red", mew=1.5)
@@ -223,4 +195,4 @@ def _map_panel(
     axes.set_xlim(-0.5, size - 0.5)
     axes.set_ylim(size - 0.5, -0.5)
     bare(axes, title)
-    _bar(figure, image, axes, get_map(name).unit)
+    bar(figure, image, axes, get_map(name).unit)

@@ -44,6 +44,14 @@ def test_joints_that_are_wrong_are_told(data, change):
     assert measure_fit(moved(data.read(1), **change)).verdict.endswith("right?")
 
 
+@pytest.mark.parametrize(("by", "words"), [(250, "behind it"), (-120, "before it")])
+def test_one_joint_far_from_the_hand_is_told(data, by, words):
+    frame = data.read(1)
+    joints = frame.joints.copy()
+    joints[0, :] *= (joints[0, 2] + by) / joints[0, 2]  # along its own ray
+    assert words in measure_fit(replace(frame, joints=joints)).verdict
+
+
 def test_y_up_is_told_unless_the_hand_is_in_the_middle(data):
     frame = data.read(1)
     away = moved(frame, shift=(0, 80, 0))

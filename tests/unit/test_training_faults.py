@@ -69,7 +69,7 @@ def test_bytes_that_are_no_checkpoint(store, finished, tmp_path):
     for k, data in enumerate(bad):
         (tmp_path / "x.pt").write_bytes(data)
         # Some flips fall on padding.
-        with pytest.raises(CheckpointError, match="x.pt") if k < 6 else contextlib.suppress(CheckpointError):
+        with pytest.raises(CheckpointError, match=r"x\.pt") if k < 6 else contextlib.suppress(CheckpointError):
             load_checkpoint(tmp_path / "x.pt")
     out = tmp_path / "run"
     out.mkdir()

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 import gmaps
+import gmaps.skeleton
 from gmaps.errors import StoreError, UsageError
+from gmaps.maps import get_map
+from gmaps.plot.kind import flatten, kind_figure
 from gmaps.plot.overlay import frame_figure
 from gmaps.plot.sample import sample_figure, save_figure
 
@@ -93,3 +98,52 @@ def test_rejected_rows_have_no_picture(msra_tree, tmp_path):
     assert sample_figure(store[0], store.skeleton).axes
     with pytest.raises(StoreError, match="was rejected"):
         sample_figure(store[1], store.skeleton)
+
+
+@pytest.mark.parametrize(
+    ("kind", "titles"),
+    [
+        ("offset", ["index_tip", "index_tip x", "index_tip y", "index_tip z", "arrows to index_tip"]),
+        ("views_euclidean", ["index_tip, seen along z", "index_tip, seen along y", "index_tip, seen along x"]),
+        ("limb", ["all limbs", "index", "middle", "ring", "little", "thumb", "palm"]),
+        ("tsdf", [f"seen along {of}\nalong {axis}" for of in "xyz" for axis in "zyx"]),
+        ("voxel_joint", [f"index_tip\nalong {axis}" for axis in "zyx"]),
+    ],
+)
+def test_a_kinds_picture_names_what_it_shows(kind, titles):
+    figure = kind_figure(kind)
+    shown = [a.get_title() for a in figure.axes]
+    assert [t for t in shown if t in titles] == titles
+    assert drawn(figure)[..., :3].std() > 10
+
+
+@pytest.mark.parametrize("kind", gmaps.list_maps())
+def test_every_channel_has_a_name(kind):
+    for skeleton in ("msra21", "nyu14", "icvl16"):
+        found = gmaps.skeleton.get_skeleton(skeleton)
+        names = get_map(kind).channel_names(found)
+        assert len(names) == get_map(kind).channels(found)
+        assert len(set(names)) == len(names)
+
+
+def test_voxels_are_flattened_along_each_axis():
+    values = np.zeros((4, 4, 4), np.float32)
+    values[1, 2, 3] = 5
+    values[1, 2, 0] = -1
+    for along, row, column in (("z", 2, 1), ("y", 3, 1), ("x", 2, 3)):
+        plane = flatten(values, along)
+        assert plane[row, column] == 5
+        assert np.count_nonzero(plane) == (1 if along == "z" else 2)
+
+
+def test_a_handmap_stores_own_silhouette_is_outlined():
+    store = gmaps.open_store(Path(__file__).parents[1] / "golden" / "v1" / "handmap.zarr")
+    sample = store[0]
+    lines = {}
+    for profile in ("default", "handmap"):
+        panel = next(a for a in sample_figure(sample, store.skeleton, profile=profile).axes if "edt" in a.get_title())
+        lines[profile] = np.concatenate([p.vertices for c in panel.collections for p in c.get_paths()])
+    edge = np.argwhere(np.diff((sample.maps["signed_edt"][..., 0] > 0).astype(int), axis=1) != 0)
+    rounded = {tuple(v) for v in np.round(lines["handmap"] * 2) / 2}
+    assert all((c + 0.5, r) in rounded for r, c in edge.tolist())
+    assert not all((c + 0.5, r) in {tuple(v) for v in np.round(lines["default"] * 2) / 2} for r, c in edge.tolist())
