@@ -32,8 +32,8 @@ from gmaps.maps import get_map
 VARIANTS = ("unguided", "heatmap", "euclidean", "offset", "geodesic", "geodesic_weighted", "geodesic_surface")
 KINDS = VARIANTS[1:]
 #: Of each kind's map loss: the kind's own, at which its gradient is about as large as the pose's in the second half
-#: of a run. At 30 for all, those of `geodesic` and `offset` were 7 and 14 times as large, that of a heat map, which is
-#: 0 almost everywhere, a sixtieth; and no kind was better than the control.
+#: of a run. At 30 for all, those of `geodesic` and `offset` were 7 and 14 times as large, and that of a heat map,
+#: which is 0 almost everywhere, a sixtieth; and no kind was better than the control.
 WEIGHT = {"unguided": 0.0} | {kind: get_map(kind).weight for kind in KINDS}
 
 

@@ -26,13 +26,16 @@ def channels_of(layer: nn.Module) -> tuple[int, int | None]:
     int, int or None
         None if no part of it knows.
     """
-    dims, inputs, last = 2, None, None
+    dims = 2
+    inputs: int | None = None
+    last: int | None = None
     for part in layer.modules():
         if isinstance(part, (*_CONV, *_NORM)):
             dims = 3 if isinstance(part, nn.Conv3d | nn.ConvTranspose3d | nn.BatchNorm3d) else 2
+            known: Any = part
             conv = isinstance(part, _CONV)
-            inputs = inputs if inputs is not None else part.in_channels if conv else part.num_features
-            last = part.out_channels if conv else part.num_features
+            inputs = inputs if inputs is not None else int(known.in_channels if conv else known.num_features)
+            last = int(known.out_channels if conv else known.num_features)
     if inputs is None:
         return dims, None
     modes = {part: part.training for part in layer.modules()}
