@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -15,12 +15,20 @@ Solver = Literal["sweep", "fmm", "skfmm"]
 
 
 def _as_mask(mask: ArrayLike) -> NDArray[np.bool_]:
-    m = np.ascontiguousarray(mask)
+    # What a masked array masks is not hand, as in scikit-fmm.
+    m = np.ascontiguousarray(np.ma.filled(mask, False) if isinstance(mask, np.ma.MaskedArray) else mask)
     if m.ndim != 2 or m.dtype != np.bool_:
         raise UsageError(f"a mask is a boolean array (H, W), got {m.dtype} {m.shape}; write `depth < 1` or the like")
     if not 0 < max(m.shape) <= edt.MAX_SIDE:
         raise UsageError(f"a mask has 1 to {edt.MAX_SIDE} rows and columns, got {m.shape}")
     return m
+
+
+def _as_numbers(values: ArrayLike, dtype: type[np.floating]) -> NDArray[Any]:
+    """Numbers, NaN where they are masked."""
+    if isinstance(values, np.ma.MaskedArray):
+        values = np.ma.filled(values.astype(dtype), np.nan)
+    return np.ascontiguousarray(values, dtype)
 
 
 def _as_spacing(spacing: float) -> float:
@@ -36,7 +44,7 @@ def signed_edt(mask: ArrayLike, spacing: float = 1.0) -> NDArray[np.float32]:
     Parameters
     ----------
     mask : (H, W) bool
-        True on the hand.
+        True on the hand; what a masked array masks is not.
     spacing
         Size of a cell, mm or whatever unit the result shall have.
 
@@ -84,9 +92,9 @@ def geodesic_distance(
     Parameters
     ----------
     mask : (H, W) bool
-        True on the hand.
+        True on the hand; what a masked array masks is not.
     joints_px : (J, 2)
-        (row, col) of the joints; an integer is a cell's centre. NaN gives a plane of inf.
+        (row, col) of the joints; an integer is a cell's centre. NaN, or masked, gives a plane of inf.
     spacing
         Size of a cell.
     solver
@@ -128,7 +136,7 @@ def geodesic_distance(
     [[0.0, inf], [7.5, 15.0]]
     """
     m = _as_mask(mask)
-    p = np.ascontiguousarray(joints_px, np.float64)
+    p = _as_numbers(joints_px, np.float64)
     if p.ndim != 2 or p.shape[1] != 2:
         raise UsageError(f"joints_px holds a (row, col) for each joint, shape (J, 2); got {p.shape}")
     if order not in (1, 2):
@@ -141,7 +149,7 @@ def geodesic_distance(
         raise UsageError(f"solver {solver!r} knows neither depth nor bridges; solver 'sweep' does")
     out = np.empty((len(p), *m.shape), np.float32)
     if depth is not None:
-        z = np.ascontiguousarray(depth, np.float32)
+        z = _as_numbers(depth, np.float32)
         if z.shape != m.shape or not np.isfinite(z[m]).all():
             raise UsageError(f"depth must be finite on the mask and of its shape {m.shape}, got shape {z.shape}")
         surface.surface_distance(m, z, p, h, slowness, out)

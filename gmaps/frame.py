@@ -58,6 +58,13 @@ class Frame:
     box: tuple[float, float, float, float] | None = None
     arrays: Mapping[str, NDArray[Any]] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        # What a masked array masks is no data, and must not come back as what lies beneath the mask.
+        if isinstance(self.depth, np.ma.MaskedArray):
+            object.__setattr__(self, "depth", np.ma.filled(self.depth, 0))
+        if isinstance(self.joints, np.ma.MaskedArray):
+            object.__setattr__(self, "joints", np.ma.filled(self.joints.astype(np.float32), np.nan))
+
     @property
     def labelled(self) -> bool:
         """Whether it has joints."""

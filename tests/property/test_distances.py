@@ -36,6 +36,31 @@ def test_signed_edt_flips_with_the_mask(mask):
     np.testing.assert_array_equal(gmaps.signed_edt(mask), -gmaps.signed_edt(~mask))
 
 
+@given(masks(2, 40), st.integers(0, 2**32 - 1))
+def test_what_a_masked_array_masks_is_not_hand(mask, seed):
+    hidden = np.random.default_rng(seed).random(mask.shape) < 0.2
+    masked, plain = np.ma.masked_array(mask, hidden), mask & ~hidden
+    np.testing.assert_array_equal(gmaps.signed_edt(masked), gmaps.signed_edt(plain))
+    p = np.ma.masked_array([[0.0, 1.0], [1.0, 0.5]], [[False, False], [True, False]])
+    got = gmaps.geodesic_distance(masked, p)
+    np.testing.assert_array_equal(got[:1], gmaps.geodesic_distance(plain, p.data[:1]))
+    assert np.isinf(got[1]).all()
+
+
+def test_masked_pixels_of_a_frame_are_no_data():
+    depth = np.full((64, 64), 400.0, np.float32)
+    hidden = np.zeros(depth.shape, bool)
+    hidden[:, 32:] = True
+    joints = np.array([[0, 0, 400.0]], np.float32)
+    camera = gmaps.Camera(100.0, 100.0, 32.0, 32.0, 64, 64)
+    frame = gmaps.Frame(np.ma.masked_array(depth, hidden), camera, joints)
+    cube = gmaps.Cube((0, 0, 400), 100)
+    expected = gmaps.crop_frame(gmaps.Frame(np.where(hidden, 0, depth).astype(np.float32), camera, joints), cube)
+    np.testing.assert_array_equal(gmaps.crop_frame(frame, cube).depth, expected.depth)
+    unknown = gmaps.Frame(depth, camera, np.ma.masked_array(joints, np.ones(joints.shape, bool)))
+    assert not unknown.labelled
+
+
 @pytest.mark.parametrize("size", [32, 64, 128, 200])
 def test_signed_edt_equals_scipy_on_large_grids(size):
     rng = np.random.default_rng(size)
