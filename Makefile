@@ -35,7 +35,7 @@ docs: .venv/.dev
 	$(BIN)/mkdocs build --strict --quiet
 
 test: lint docs
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --durations 15 --cov
 
 bench: .venv/.dev
 	$(BIN)/python -m benchmarks

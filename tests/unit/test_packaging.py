@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import re
 import tomllib
+import warnings
 from pathlib import Path
+
+import pytest
 
 import gmaps
 
@@ -52,3 +55,11 @@ def test_constraints_pin_every_package_that_pyproject_names():
     named = {re.sub(r"[-_.]+", "-", re.match(r"[\w.-]+", line)[0]).lower() for line in lines}
     assert named - {"guidance-maps"} <= pinned
     assert pins["torch"] == "2.13.0"  # another one pulls gigabytes of CUDA
+
+
+def test_a_deprecation_is_an_error_in_our_own_code_alone():
+    warnings.warn_explicit("old", DeprecationWarning, "x.py", 1, module="numba.core.types")
+    warnings.warn_explicit("old", DeprecationWarning, "x.py", 1, module="gmapsite.x")
+    for module in ("gmaps", "gmaps.store.reader", "gmaps.cli.build", "tests.unit.test_maps", "benchmarks.kernels"):
+        with pytest.raises(DeprecationWarning):
+            warnings.warn_explicit("old", DeprecationWarning, "x.py", 1, module=module)
