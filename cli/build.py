@@ -80,7 +80,7 @@ _PLAN_OPTIONS = (
 )
 
 
-class _Part(click.ParamType):
+class _Part(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.3 alone
     name = "part"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:

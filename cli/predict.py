@@ -10,7 +10,7 @@ import click
 from ._common import json_option, print_json
 
 
-class _Numbers(click.ParamType):
+class _Numbers(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.3 alone
     """A fixed number of numbers, separated by commas."""
 
     name = "numbers"

@@ -10,7 +10,7 @@ import click
 from ._common import json_option, print_json
 
 
-class _Pair(click.ParamType):
+class _Pair(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.3 alone
     """KEY=VALUE; the value becomes a number, a yes or no, or several of them where there are commas."""
 
     name = "KEY=VALUE"
@@ -24,7 +24,7 @@ class _Pair(click.ParamType):
         return key.strip(), _value(text.strip())
 
 
-class _Widths(click.ParamType):
+class _Widths(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.3 alone
     name = "widths"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, ...]:

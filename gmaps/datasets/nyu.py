@@ -160,7 +160,8 @@ def _read_variable(path: Path, variable: str) -> NDArray[np.float64]:
         raise DatasetError(
             f"{path}: {variable} is {values.dtype} {values.shape}, not numbers of shape (cameras, frames, 36, 3)"
         )
-    return values[0].astype(np.float64)
+    result: NDArray[np.float64] = values[0].astype(np.float64)
+    return result
 
 
 class _Table(NamedTuple):

@@ -35,7 +35,8 @@ def joint_errors(predicted: ArrayLike, true: ArrayLike) -> NDArray[np.float64]:
     a, b = np.asarray(predicted, np.float64), np.asarray(true, np.float64)
     if a.shape != b.shape or a.ndim != 3 or a.shape[2] != 3 or not a.size:
         raise UsageError(f"joints have shape (N, J, 3), predicted and true alike; got {a.shape} and {b.shape}")
-    return np.linalg.norm(a - b, axis=2)
+    result: NDArray[np.float64] = np.linalg.norm(a - b, axis=2)
+    return result
 
 
 def success_rate(errors: ArrayLike, thresholds: ArrayLike = THRESHOLDS_MM, over: Over = "max") -> NDArray[np.float64]:

@@ -38,7 +38,8 @@ def palm_angles(xyz: ArrayLike, wrist: int, index: int, middle: int, little: int
     across, along = p[:, little] - p[:, index], p[:, middle] - p[:, wrist]
     yaw = np.arctan2(across[:, 2], np.hypot(across[:, 0], across[:, 1]))
     pitch = np.arctan2(-along[:, 2], np.hypot(along[:, 0], along[:, 1]))
-    return np.degrees(np.stack([yaw, pitch], axis=1))
+    result: NDArray[np.float64] = np.degrees(np.stack([yaw, pitch], axis=1))
+    return result
 
 
 def viewpoint_curves(

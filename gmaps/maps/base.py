@@ -111,7 +111,10 @@ class Scene:
             step = max(self.crop.size // self.size, 1)
             sliced = np.ascontiguousarray(depth[::step, ::step][: self.size, : self.size])
             return (sliced < BACKGROUND) & ((sliced + 1) / 2 >= 1e-4), sliced
-        return pool(depth, self.size, FRONT_MM / self.crop.cube.half_side)
+        result: tuple[NDArray[np.bool_], NDArray[np.float32]] = pool(
+            depth, self.size, FRONT_MM / self.crop.cube.half_side
+        )
+        return result
 
     def pool_is(self, silhouette: NDArray[np.bool_], surface: NDArray[np.float32]) -> None:
         """Silhouette and surface of this scene that were found already."""

@@ -132,4 +132,5 @@ def multilaterate(t: NDArray[np.floating], known: NDArray[np.bool_]) -> NDArray[
     # Of few cells, or of cells in a line, the solution nearest to the smallest distance's cell is taken.
     found, *_ = np.linalg.lstsq(matrix, (c**2).sum(axis=1) - d**2, rcond=1e-9)
     offset = found[:2]
-    return origin + offset if np.hypot(*offset) <= d.max() + 3 else origin
+    result: NDArray[np.float64] = origin + offset if np.hypot(*offset) <= d.max() + 3 else origin
+    return result

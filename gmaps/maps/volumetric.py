@@ -46,7 +46,8 @@ def centers(index: NDArray[np.integer], crop: Crop, size: int) -> NDArray[np.flo
         mm, camera axes.
     """
     xyz = np.stack(np.unravel_index(index, (size,) * 3), axis=-1)
-    return ((xyz + 0.5) / size * 2 - 1) * crop.cube.half_side + np.asarray(crop.cube.center)
+    result: NDArray[np.float64] = ((xyz + 0.5) / size * 2 - 1) * crop.cube.half_side + np.asarray(crop.cube.center)
+    return result
 
 
 def joint_cells(crop: Crop, size: int) -> NDArray[np.int64]:
@@ -74,7 +75,8 @@ def _joined(scene: Scene) -> NDArray[np.bool_]:
 
 
 def _relative(scene: Scene) -> NDArray[np.float64]:
-    return scene.crop.joints_mm.astype(np.float64) - np.asarray(scene.crop.cube.center)
+    result: NDArray[np.float64] = scene.crop.joints_mm.astype(np.float64) - np.asarray(scene.crop.cube.center)
+    return result
 
 
 def _joint(scene: Scene) -> NDArray[np.float32]:

@@ -53,7 +53,8 @@ def map_mask(kind: str, target: Tensor, silhouette: Tensor | None = None) -> Ten
     # Each view has a silhouette of its own: where any joint's value is not 0.
     parts = target.unflatten(1, (views, -1))
     mask = (parts != 0).any(dim=2, keepdim=True).to(target.dtype)
-    return mask.expand_as(parts).flatten(1, 2) if views > 1 else mask[:, 0]
+    result: Tensor | None = mask.expand_as(parts).flatten(1, 2) if views > 1 else mask[:, 0]
+    return result
 
 
 def map_loss(kind: str, predicted: Tensor, target: Tensor, silhouette: Tensor | None = None) -> Tensor:

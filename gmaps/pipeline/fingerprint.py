@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 def plain(values: dict[str, Any]) -> dict[str, Any]:
     """JSON values as they come back from a file: lists for tuples."""
-    return json.loads(json.dumps(values))
+    result: dict[str, Any] = json.loads(json.dumps(values))
+    return result
 
 
 def array_digest(*arrays: NDArray[Any]) -> str:

@@ -154,6 +154,7 @@ def _alive(holder: dict[str, Any]) -> bool:
         return True  # who can tell
     try:
         # Numbers of processes are used again; the time at which one started is its own.
-        return abs(psutil.Process(holder["pid"]).create_time() - holder["started"]) < 1
+        result: bool = abs(psutil.Process(holder["pid"]).create_time() - holder["started"]) < 1
+        return result
     except psutil.NoSuchProcess:
         return False

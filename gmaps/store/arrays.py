@@ -271,4 +271,5 @@ def _codec(meta: dict[str, Any], item: tuple[int, ...]) -> str:
 
 
 def _little(codec: dict[str, Any]) -> bool:
-    return codec.get("configuration", {}).get("endian", "little") == "little"
+    result: bool = codec.get("configuration", {}).get("endian", "little") == "little"
+    return result

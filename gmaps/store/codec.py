@@ -63,7 +63,8 @@ def _encode_values(a: ArraySpec, value: NDArray[Any]) -> NDArray[Any]:
     if a.quantised is not None:
         lo, hi = a.quantised
         scaled = (value.astype(np.float32) - np.float32(lo)) * np.float32(255 / (hi - lo))
-        return np.clip(np.rint(scaled), 0, 255).astype(np.uint8)
+        result: NDArray[Any] = np.clip(np.rint(scaled), 0, 255).astype(np.uint8)
+        return result
     if a.dtype == "float16" and value.dtype == np.float32:
         out = np.empty(value.shape, np.uint16)
         flat = np.ascontiguousarray(value).reshape(-1)
@@ -112,7 +113,8 @@ def encode_chunk(a: ArraySpec, value: NDArray[Any] | OnHand) -> bytes:
 
 def compress(raw: NDArray[Any]) -> bytes:
     """One contiguous sample as a Blosc chunk (lz4, level 5, byte shuffle over the item size)."""
-    return blosc.compress(raw, b"lz4", 5, blosc.SHUFFLE, 0)
+    result: bytes = blosc.compress(raw, b"lz4", 5, blosc.SHUFFLE, 0)
+    return result
 
 
 def decompress(chunk: memoryview, out: NDArray[Any]) -> None:

@@ -103,7 +103,8 @@ def nearest(a: Array, u: Array, c: Array, v: Array) -> tuple[Array, Array]:
 
 def penetration(joints: Array, radii: Array) -> Array:
     """(B,) float64 mm: the deepest overlap of each hand (B, 21, 3) with flesh `radii` (21,); negative if none."""
-    return contacts(joints, radii).depth.max(axis=1)
+    result: Array = contacts(joints, radii).depth.max(axis=1)
+    return result
 
 
 def free_pose(shape: HandShape, angles: Array) -> tuple[Array, Pose]:
@@ -173,7 +174,8 @@ def _levers(pose: Pose, angles: Array, k: NDArray[np.int64], found: Contacts) ->
     away = turns.unit(p - r)
     first = turns.cross(axes[None], p[:, None] - origin) * _MOVES[i][..., None]
     second = turns.cross(axes[None], r[:, None] - origin) * _MOVES[j][..., None]
-    return (away[:, None] * (first - second)).sum(-1)
+    result: Array = (away[:, None] * (first - second)).sum(-1)
+    return result
 
 
 #: The joint about which each angle turns, and which angles move each capsule.

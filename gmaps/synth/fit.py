@@ -118,7 +118,8 @@ def _descend(
 
     def slope(x: Array) -> Array:
         rows = residual(x + np.concatenate([np.diag(step), -np.diag(step)]))
-        return ((rows[: len(x)] - rows[len(x) :]) / (2 * step[:, None])).T
+        result: Array = ((rows[: len(x)] - rows[len(x) :]) / (2 * step[:, None])).T
+        return result
 
     low = np.concatenate([_SIZES[:extra, 0], np.full(6, -20.0), LIMITS[_SHOWN, 0]])
     high = np.concatenate([_SIZES[:extra, 1], np.full(6, 20.0), LIMITS[_SHOWN, 1]])

@@ -32,7 +32,8 @@ def round_cone(p: Array, a: Array, b: Array, ra: float, rb: float) -> Array:
     mantle = (np.sqrt(x2 * a2 / l2) + y * rr) / l2 - ra
     cap_b = np.sqrt(x2 + z2) / l2 - rb
     cap_a = np.sqrt(x2 + y2) / l2 - ra
-    return np.where(np.sign(z) * a2 * z2 > k, cap_b, np.where(np.sign(y) * a2 * y2 < k, cap_a, mantle))
+    result: Array = np.where(np.sign(z) * a2 * z2 > k, cap_b, np.where(np.sign(y) * a2 * y2 < k, cap_a, mantle))
+    return result
 
 
 def smooth(a: Array, b: Array, k: float) -> Array:

@@ -130,7 +130,8 @@ def random_angles(family: str, rng: np.random.Generator) -> Array:
     angles[2:18:4] = rng.uniform(-5, 12) * np.array([1, 0.25, -0.5, -1.25]) + rng.normal(0, 2, 4)
     angles[5:18:4] = DIP_PER_PIP * angles[4:18:4] + rng.normal(0, 5, 4)
     angles[WRIST] = rng.normal(0, [18, 7])
-    return np.clip(angles, low, high)
+    result: Array = np.clip(angles, low, high)
+    return result
 
 
 def random_pose(family: str, shape: HandShape, rng: np.random.Generator) -> tuple[Array, Pose]:

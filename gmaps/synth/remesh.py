@@ -53,7 +53,8 @@ def wanted(p: Array) -> Array:
     tips = np.linalg.norm(p[:, None] - JOINTS[[4, 8, 12, 16, 20]], axis=-1).min(axis=1)
     fingers = np.min([finger(p, f) for f in range(5)], axis=0)
     length = 3.9 + 1.9 * np.clip((fingers - 1) / 9, 0, 1) - 0.7 * np.clip(1.6 - tips / 9, 0, 1)
-    return length + 2.2 * np.clip((-p[:, 1] - 8) / 30, 0, 1)
+    result: Array = length + 2.2 * np.clip((-p[:, 1] - 8) / 30, 0, 1)
+    return result
 
 
 class Remesher:
@@ -89,7 +90,8 @@ class Remesher:
         self.next += 1
 
     def want(self, a: int, b: int) -> float:
-        return 0.5 * (self.length[a] + self.length[b])
+        result: float = 0.5 * (self.length[a] + self.length[b])
+        return result
 
     def long(self, a: int, b: int) -> float:
         return float(np.linalg.norm(self.v[a] - self.v[b]))

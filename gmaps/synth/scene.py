@@ -72,11 +72,13 @@ class Scene(NamedTuple):
     @property
     def joints(self) -> Array:
         """(21, 3) mm, camera axes."""
-        return self.pose.joints[0]
+        result: Array = self.pose.joints[0]
+        return result
 
     def vertices(self) -> Array:
         """(V, 3) mm, camera axes: the mesh of `gmaps.synth.skin.hand_mesh`."""
-        return skin(self.pose, self.person.joints, self.person.vertices)[0]
+        result: Array = skin(self.pose, self.person.joints, self.person.vertices)[0]
+        return result
 
 
 @lru_cache(maxsize=64)
@@ -122,4 +124,5 @@ def _spot(hand: Array, stage: Stage, rng: np.random.Generator) -> Array:
         high = ((size - 1 - stage.margin - center) * z / focal - hand[:, axis]).min()
         share = rng.uniform()
         shift[axis] = low + share * (high - low) if low < high else (low + high) / 2
-    return shift
+    result: Array = shift
+    return result

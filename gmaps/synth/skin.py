@@ -82,7 +82,8 @@ def blend(values: Array) -> Array:
     """
     count, bones, n = values.shape
     mixed = hand_mesh().weights @ np.ascontiguousarray(values.transpose(1, 0, 2)).reshape(bones, count * n)
-    return mixed.reshape(-1, count, n).transpose(1, 0, 2)
+    result: Array = mixed.reshape(-1, count, n).transpose(1, 0, 2)
+    return result
 
 
 def bone_axes(joints: Array, axes: Array) -> Array:
@@ -178,4 +179,5 @@ def mesh_of_joints(joints: ArrayLike) -> Array:
     pose, roots, lengths = follow_joints(np.asarray(joints, np.float64)[None])
     reach = np.sqrt((roots[0, :4] ** 2).sum(-1)).mean() / np.sqrt((MEAN_ROOTS[:4] ** 2).sum(-1)).mean()
     girth = np.full((1, 20, 3), reach)
-    return skin(pose, *shape_rest(roots, lengths, girth))[0]
+    result: Array = skin(pose, *shape_rest(roots, lengths, girth))[0]
+    return result

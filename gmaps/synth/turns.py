@@ -34,7 +34,8 @@ def product(p: Array, q: Array) -> Array:
 
 def inverse(q: Array) -> Array:
     """(..., 4): the turn back."""
-    return q * np.array([1.0, -1.0, -1.0, -1.0])
+    result: Array = q * np.array([1.0, -1.0, -1.0, -1.0])
+    return result
 
 
 def matrix(q: Array) -> Array:

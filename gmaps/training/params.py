@@ -132,7 +132,8 @@ def learning_rate(params: TrainParams, progress: Progress, steps: int, world: in
     """Of the next step; `steps` is the length of an epoch."""
     if params.schedule == "original":
         samples = progress.step * params.batch * world
-        return max(params.lr * _DECAY ** (samples // _DECAY_SAMPLES), min(_FLOOR, params.lr))
+        result: float = max(params.lr * _DECAY ** (samples // _DECAY_SAMPLES), min(_FLOOR, params.lr))
+        return result
     done = progress.step / (params.epochs * steps)
     if params.minutes is not None:
         done = max(done, progress.seconds / (60 * params.minutes))

@@ -140,10 +140,13 @@ class Folder(Reader):
             return np.full((len(self.skeleton), 3), np.nan, np.float32)
         if table.joints is None:
             data = self._bytes(said.files, values, _LARGEST_FRAME_LABELS)
-            return parse_labels(data, said.files.path(values), said, len(self.skeleton), self.camera).joints[0]
+            table = parse_labels(data, said.files.path(values), said, len(self.skeleton), self.camera)
+            own: NDArray[np.float32] = table.joints[0]
+            return own
         if row in table.faults:
             raise FrameError(f"{table.faults[row]}; correct the labels")
-        return table.joints[row]
+        result: NDArray[np.float32] = table.joints[row]
+        return result
 
     def segmentation(self, i: int) -> NDArray[np.uint8]:
         """(H, W) uint8 of the frame at position i: places in `description.segmentation.labels`.

@@ -43,7 +43,8 @@ class Frames(NamedTuple):
 
     def text(self, row: int) -> str:
         """The text of {frame}."""
-        return self.frame[row].decode()
+        result: str = self.frame[row].decode()
+        return result
 
 
 def find_frames(root: Path, pattern: Pattern) -> Frames:
