@@ -140,8 +140,8 @@ class Folder(Reader):
             return np.full((len(self.skeleton), 3), np.nan, np.float32)
         if table.joints is None:
             data = self._bytes(said.files, values, _LARGEST_FRAME_LABELS)
-            table = parse_labels(data, said.files.path(values), said, len(self.skeleton), self.camera)
-            own: NDArray[np.float32] = table.joints[0]
+            labels = parse_labels(data, said.files.path(values), said, len(self.skeleton), self.camera)
+            own: NDArray[np.float32] = labels.joints[0]
             return own
         if row in table.faults:
             raise FrameError(f"{table.faults[row]}; correct the labels")
