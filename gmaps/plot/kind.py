@@ -147,7 +147,8 @@ def flatten(values: NDArray[np.float32], along: str) -> NDArray[np.float32]:
         at = np.expand_dims(np.abs(values).argmax(axis=axis), axis)
         plane = np.take_along_axis(values, at, axis=axis).squeeze(axis)
     # Along z: (x, y) to rows y; along y: (x, z) to rows z; along x: (y, z) already has rows y.
-    return plane if along == "x" else plane.T
+    result: NDArray[np.float32] = plane if along == "x" else plane.T
+    return result
 
 
 def _numbers(sample: Sample, skeleton: Skeleton, kind: MapKind, values: NDArray[np.float32]) -> Figure:
