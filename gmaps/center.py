@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from gmaps.camera import Camera
 from gmaps.errors import DatasetError, FrameError, UsageError
+from gmaps.formats.label_lines import filled_lines
 from gmaps.frame import Frame
 from gmaps.kernels import joints as joint_kernels
 from gmaps.kernels import raster
@@ -133,30 +134,28 @@ def load_centers(path: str | os.PathLike[str], camera: Camera, count: int) -> ND
     """
     file = Path(path)
     try:
-        lines = file.read_text(encoding="ascii", errors="strict").split("\n")
+        lines, numbers = filled_lines(file.read_bytes())
     except FileNotFoundError:
         raise DatasetError(f"{file}: no such centre file; --center takes 'joints', 'com' or a file") from None
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
         raise DatasetError(f"{file}: cannot be read as a centre file: {error}") from None
     rows = np.full((len(lines), 3), np.nan)
-    n = 0
-    for number, line in enumerate(lines, 1):
-        words = line.split()
-        if not words:
+    for n, (line, number) in enumerate(zip(lines, numbers, strict=True)):
+        words = line.replace(b",", b" ").split()
+        if words[:1] == [b"invalid"]:
             continue
-        if words[0] != "invalid":
-            try:
-                rows[n, 0], rows[n, 1], rows[n, 2] = (float(w) for w in words)  # no more and no fewer
-            except ValueError:
-                raise DatasetError(
-                    f"{file}, line {number}: a centre is three numbers or 'invalid', got {line.strip()[:60]!r}"
-                ) from None
-        n += 1
-    if n != count:
+        try:
+            rows[n, 0], rows[n, 1], rows[n, 2] = (float(w) for w in words)  # no more and no fewer
+        except ValueError:
+            shown = ascii(line[:60].decode("ascii", "replace"))
+            raise DatasetError(
+                f"{file}, line {number}: a centre is three numbers or 'invalid', got {shown}"
+            ) from None
+    if len(rows) != count:
         raise DatasetError(
-            f"{file} has {n} centres, the data set has {count} frames: they belong to different releases or splits"
+            f"{file} has {len(rows)} centres, the data set has {count} frames: they belong to different releases or "
+            "splits"
         )
-    rows = rows[:n]
     with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is an invalid centre
         if "uvd" in file.name:
             rows = camera.unproject(rows)

@@ -15,6 +15,7 @@ from gmaps.datasets.base import Check, DatasetInfo, Split
 from gmaps.datasets.hands17 import MOST_LINES, SKELETON, Hands17, Part, check_part
 from gmaps.datasets.reader import some_names
 from gmaps.errors import DatasetError, unknown_name
+from gmaps.formats.litter import is_litter
 
 _ANNOTATION = "full_annotation"
 _SUBJECT = re.compile(r"Subject_(\d{1,3})")
@@ -85,7 +86,7 @@ def check(root: Path) -> list[Check]:
 
 def _listing(path: Path) -> list[str]:
     try:
-        return sorted(os.listdir(path))
+        return sorted(name for name in os.listdir(path) if not is_litter(name))
     except (FileNotFoundError, NotADirectoryError):
         return []
     except OSError as error:

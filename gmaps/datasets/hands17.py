@@ -44,7 +44,7 @@ MOST_LINES = 10**6
 _SIZE = (CAMERA.width, CAMERA.height)
 _LARGEST_PNG = 2**22
 #: BigHand's own files give the digits alone.
-_NAME = re.compile(rb"(?:image_D(\d{8})\.png|(\d{8}))")
+_NAME = re.compile(rb'"?(?:[^"]*[/\\])?(?:image_D(\d{8})\.png|(\d{1,8}))"?')
 _FRAME_FILE = re.compile(r"image_D(\d{8})\.png")
 
 INFO = DatasetInfo(
@@ -110,7 +110,7 @@ def parse_depth(data: bytes, name: str, pixels: Pixels | None = None) -> NDArray
 
 
 def parse_name(word: bytes) -> int | None:
-    """The number in a frame's name, "image_D00000001.png" or "00000001"; None where it is no such name."""
+    """The number in a frame's name, "image_D00000001.png" or "00000001", folders or not; None in any other."""
     found = _NAME.fullmatch(word)
     return int(found[1] or found[2]) if found else None
 

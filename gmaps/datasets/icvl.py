@@ -149,6 +149,12 @@ def parse_labels(line: bytes, camera: Camera, name: str) -> NDArray[np.float32]:
         return camera.unproject(parse_numbers(line, 48, name).reshape(16, 3)).astype(np.float32)
 
 
+def parse_name(word: bytes) -> bytes | None:
+    """A frame's path as labels have it, "201403121135/image_0000.png"; None where it is no such path."""
+    path = word.strip(b'"').replace(b"\\", b"/")
+    return path if _NAME.fullmatch(path) else None
+
+
 def is_rotated(path: str) -> bool:
     """Whether a training frame is a turned copy, by the name of one of its folders."""
     return any(len(folder) <= _LONGEST_ANGLE for folder in path.split("/")[2:-1])
@@ -157,7 +163,7 @@ def is_rotated(path: str) -> bool:
 def _read_part(root: Path, part: str) -> _Part:
     half, file = _FILES[part]
     labels = root / half / file
-    lines, names = scan_file(labels, lambda word: word if _NAME.fullmatch(word) else None)
+    lines, names = scan_file(labels, parse_name)
     if len(names) > EXPECTED[part]:
         raise DatasetError(
             f"{labels}: {len(names)} lines of labels, where {part} of ICVL has {EXPECTED[part]}; "

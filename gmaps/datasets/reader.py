@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from gmaps.camera import Camera
 from gmaps.datasets.base import DatasetInfo, FrameArray, Index, Split, Window
 from gmaps.errors import DatasetError, FrameError, UsageError
+from gmaps.formats.litter import is_litter
 from gmaps.frame import Cube
 from gmaps.kernels import joints as joint_kernels
 from gmaps.kernels import raster
@@ -224,7 +225,7 @@ def frame_numbers(folder: Path, pattern: re.Pattern[str]) -> NDArray[np.int64]:
     """
     try:
         with os.scandir(folder) as entries:
-            found = sorted(int(m[1]) for e in entries if (m := pattern.fullmatch(e.name)))
+            found = sorted(int(m[1]) for e in entries if (m := pattern.fullmatch(e.name)))  # litter has no such name
     except OSError as error:
         raise DatasetError(
             f"{folder}: cannot be listed ({error.strerror or error}); see to its permissions and its disk"
@@ -234,5 +235,5 @@ def frame_numbers(folder: Path, pattern: re.Pattern[str]) -> NDArray[np.int64]:
 
 def some_names(path: str | os.PathLike[str], most: int = 6) -> str:
     """The first names in a directory, for messages about a wrong tree."""
-    names = sorted(os.listdir(path))
+    names = sorted(name for name in os.listdir(path) if not is_litter(name))
     return (", ".join(names[:most]) + (", ..." if len(names) > most else "")) or "nothing"

@@ -1,4 +1,4 @@
-"""The field's text format: one frame a line, three numbers a joint, separated by white space.
+"""The field's text format: one frame a line, three numbers a joint, separated by white space, or by commas.
 
 Published files differ in small ways, all of which are read: line ends `\\n`, `\\r\\n` and `\\r\\r\\n`, blank lines,
 trailing blanks, a byte order mark, and a frame's file name before its numbers.
@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from gmaps.errors import PredictionError, UsageError
+from gmaps.formats.label_lines import filled_lines
 
 #: Nothing of the field is larger: HANDS17 has 295,510 rows of 63 numbers, some 150 MB.
 _LARGEST = 2**31
@@ -187,13 +188,18 @@ def _split(path: str | os.PathLike[str]) -> tuple[list[list[bytes]], list[int]]:
         raise PredictionError(f"{name}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
     if b"\0" in data:
         raise PredictionError(f"{name}: is no text (it holds a zero byte); expected lines of numbers in UTF-8")
-    # A stray carriage return ends no line: `\r\r\n` is one end.
-    data = data.removeprefix(b"\xef\xbb\xbf")
-    words = [line.split() for line in data.split(b"\n" if b"\n" in data else b"\r")]
-    kept = [k for k, row in enumerate(words) if row]
-    if not kept:
+    lines, numbers = filled_lines(data)
+    if not lines:
         raise PredictionError(f"{name}: holds no rows; expected one line of numbers a frame")
-    return [words[k] for k in kept], [k + 1 for k in kept]
+    return [_words(line) for line in lines], numbers
+
+
+def _words(line: bytes) -> list[bytes]:
+    """Those between commas, where there are any: 1,2,3 or 1, 2, 3 or 1 2 3."""
+    words = [word.strip() for word in line.removesuffix(b",").split(b",")]
+    if len(words) == 1 or any(len(word.split()) > 1 for word in words):
+        return line.split()
+    return [word.strip(b'"') for word in words]
 
 
 def _numbers(rows: list[list[bytes]], lines: Sequence[int], path: str, expected: str) -> NDArray[np.float64]:

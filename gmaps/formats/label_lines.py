@@ -21,7 +21,22 @@ from gmaps.errors import DatasetError, FrameError
 #: No line of labels is longer than this: 64 words of 30 digits, and a path.
 LONGEST = 8192
 
+#: What Windows' programs put before text in UTF-8.
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
 Named = TypeVar("Named")
+
+
+def filled_lines(data: bytes) -> tuple[list[bytes], list[int]]:
+    """Lines of a text that are not blank, and their numbers in it, from 1.
+
+    A blank line is no row: one that somebody left in the middle must not shift all rows behind it. The two returns
+    that end ICVL's lines are one end, and a byte order mark is no text.
+    """
+    data = data.removeprefix(BYTE_ORDER_MARK)
+    lines = [line.strip() for line in data.split(b"\n" if b"\n" in data else b"\r")]
+    kept = [k for k, line in enumerate(lines) if line]
+    return [lines[k] for k in kept], [k + 1 for k in kept]
 
 
 class Lines(NamedTuple):
@@ -91,6 +106,8 @@ def scan(
     content = hashlib.blake2b(digest_size=16)
     at = 0
     for number, line in enumerate(_lines(stream, name), 1):
+        if number == 1 and line.startswith(BYTE_ORDER_MARK):
+            at, line = len(BYTE_ORDER_MARK), line[len(BYTE_ORDER_MARK) :]
         words = line.split(None, 1)
         if words:
             named = parse_name(words[0])

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gmaps.errors import CorruptStoreError, StoreError
+from gmaps.formats.litter import is_litter
 from gmaps.store.codec import crc32c, file_crc32c
 from gmaps.store.object_store import Place, is_remote, local_path
 from gmaps.store.reader import Store
@@ -62,7 +63,8 @@ def verify_checksums(path: str | os.PathLike[str]) -> list[str]:
     -------
     list of str
         One line a problem, with the file's path in the store; empty when all is well. A file that the store
-        does not know is a problem too: readers may take it for a chunk.
+        does not know is a problem too: readers may take it for a chunk. What operating systems leave in every
+        folder is none.
 
     Raises
     ------
@@ -82,7 +84,8 @@ def verify_checksums(path: str | os.PathLike[str]) -> list[str]:
         problems = [line for r in records if (line := check_file(root, r))]
         present = {f.relative_to(root).as_posix() for f in root.rglob("*") if f.is_file()}
     known = {r.path for r in records} | {CHECKSUMS}
-    return problems + [f"{name}: not part of the store" for name in sorted(present - known)]
+    strange = sorted(name for name in present - known if not is_litter(name.rpartition("/")[2]))
+    return problems + [f"{name}: not part of the store" for name in strange]
 
 
 def _check_remote(place: Place, records: Sequence[FileRecord], sizes: Mapping[str, int]) -> list[str]:

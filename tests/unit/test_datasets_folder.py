@@ -204,12 +204,16 @@ EXTRA = {".npz": {"array": "xyz"}, ".json": {"array": "xyz"}, ".txt": {"skip": 1
 @pytest.mark.parametrize("suffix", list(EXTRA))
 def test_joints_of_many_frames_in_every_format(suffix, tmp_path):
     root = tree(tmp_path / "t", shared(tmp_path, files=f"all{suffix}", **EXTRA[suffix]))
-    want = joints(5)  # labels of frames that are not here do no harm
-    write_rows(root / f"all{suffix}", want)
+    want = joints(4)
+    write_rows(root / f"all{suffix}", want[:3])
     data = load_dataset("folder", root)
     for k in range(3):
         np.testing.assert_array_equal(data.read(k).joints, want[k])
-    assert not [c for c in check_dataset("folder", root) if not c.ok and "frames are missing" not in c.problem]
+    assert all(c.ok for c in check_dataset("folder", root))
+    write_rows(root / f"all{suffix}", want)  # a row more than frames: each may have its neighbour's
+    with pytest.raises(DatasetError, match=rf"all{suffix}: joints of 4 frames, where 3 frames are"):
+        load_dataset("folder", root).index()
+    assert any("joints of 4 frames, where 3 frames are" in c.problem for c in check_dataset("folder", root))
 
 
 @pytest.mark.parametrize("suffix", list(EXTRA))
@@ -281,16 +285,92 @@ def test_rows_by_name(suffix, tmp_path):
     for name in ("left_hand", "b", "7"):
         save_image(root / f"{name}.png", depth(1))
     (root / "dataset.toml").write_text((root / "dataset.toml").read_text().replace("{frame:[0-9]+}", "{frame}"))
-    want = joints(4)
-    write_rows(root / f"j{suffix}", want, ["b", "absent", "images/left_hand.png", "left"])
+    want = joints(3)
+    write_rows(root / f"j{suffix}", want[[0, 2]], ["b", "images/left_hand.png"])
     data = load_dataset("folder", root)
     found = {data.index().frame[i]: i for i in range(3)}
     assert len(found) == 3
     np.testing.assert_array_equal(data.read(1).joints, want[0])
     np.testing.assert_array_equal(data.read(2).joints, want[2])
-    with pytest.raises(FrameError, match=r"j\S+: has no joints of frame '7'"):
+    with pytest.raises(FrameError, match=r"j\S+: has no joints of frame '7', but of 'b'"):
         data.read(0)
     assert any("1 frames are not named in it, first '7'" in c.problem for c in check_dataset("folder", root))
+    write_rows(root / f"j{suffix}", want, ["b", "left", "7"])
+    message = "1 of its 3 names are of no frame here: it holds 'left', where frames are called 'left_hand'"
+    with pytest.raises(DatasetError, match=message):
+        load_dataset("folder", root).index()
+    assert any(message in c.problem for c in check_dataset("folder", root))
+
+
+@pytest.mark.parametrize(
+    ("pattern", "names", "head"),
+    [
+        ("d_{frame:[0-9]{5}}.png", "{:05d}.png", b""),
+        ("d_{frame:[0-9]{5}}.png", "d_{:05d}.png", b""),
+        ("d_{frame:[0-9]{5}}.png", "d_{:05d}.PNG", b""),
+        ("d_{frame:[0-9]{5}}.png", "d_{:05d}", b""),
+        ("d_{frame:[0-9]{5}}.png", "seq1\\{:05d}.png", b""),
+        ("d_{frame:[0-9]{5}}.png", '"{:05d}.png"', b""),
+        ("d_{frame:[0-9]{5}}.png", "{}", b""),
+        ("d_{frame:[0-9]{5}}.png", "{:08d}", b""),
+        ("d_{frame:[0-9]{5}}.png", "{:05d}.jpg", b"\xef\xbb\xbf"),
+        ("hand {frame}.png", '"hand {}.png"', b""),
+        ("{subject}/{frame}/depth.png", "anna/{}/depth.png", b""),
+        ("{subject}/{frame}/depth.png", "{}", b""),
+        ("{subject}/{frame}.png", "C:\\data\\anna\\{:03d}.png", b""),
+    ],
+)
+@pytest.mark.parametrize("between", [",", ";"])
+def test_names_as_peoples_programs_write_them(pattern, names, head, between, tmp_path):
+    toml = f'\n[depth]\nfiles = "{pattern}"\n[joints]\nfiles = "j.csv"\nrows = "name"\n' + SKELETON
+    root = tree(tmp_path / "t", toml, frames=0)
+    digits = 5 if "5" in pattern else 1
+    for k in range(3):
+        path = pattern.replace("{subject}", "anna").replace("{frame:[0-9]{5}}", "{frame}")
+        save_image(root / path.format(frame=f"{k:0{digits}d}"), depth(k))
+    want = joints(3)
+    lines = [between.join([names.format(k), *(f"{v:.9g}" for v in want[k].ravel())]) for k in (2, 0, 1)]
+    (root / "j.csv").write_bytes(head + "\r\n".join([lines[0], "", *lines[1:], ""]).encode())
+    data = load_dataset("folder", root)
+    for k in range(3):
+        np.testing.assert_array_equal(data.read(k).joints, want[k])
+    assert all(c.ok for c in check_dataset("folder", root))
+
+
+def test_files_of_operating_systems_are_no_frames(tmp_path):
+    toml = '\n[depth]\nfiles = "{subject}/{frame}.png"\n[joints]\nfiles = "{subject}/{frame}.npy"\n' + SKELETON
+    root = tree(tmp_path / "t", toml, frames=0)
+    save_image(root / "anna" / "1.png", depth(1))
+    np.save(root / "anna" / "1.npy", joints(1)[0])
+    (root / "__MACOSX").mkdir()
+    for litter in ("anna/._1.png", "anna/._1.npy", "anna/.DS_Store", "anna/Thumbs.db", "._anna", "__MACOSX/1.png"):
+        (root / litter).write_bytes(b"\0\5\x16\7")
+    assert len(load_dataset("folder", root)) == 1
+    assert all(c.ok for c in check_dataset("folder", root))
+
+
+def test_a_name_that_two_frames_have_is_refused(tmp_path):
+    toml = '\n[depth]\nfiles = "{subject}/{frame}.png"\n[joints]\nfiles = "j.json"\nrows = "name"\n' + SKELETON
+    root = tree(tmp_path / "t", toml, frames=0)
+    for name in ("anna/1", "bob/1"):
+        save_image(root / f"{name}.png", depth(1))
+    want = joints(2)
+
+    def index(names):
+        (root / "j.json").write_text(json.dumps(dict(zip(names, want.tolist(), strict=False))))
+        return load_dataset("folder", root)
+
+    with pytest.raises(DatasetError, match=r"j.json: names '1.png', which may be anna/1.png or bob/1.png"):
+        index(["1.png"]).index()
+    data = index(["bob/1", "anna/1"])
+    np.testing.assert_array_equal(data.read(0).joints, want[1])
+    np.testing.assert_array_equal(data.read(1).joints, want[0])
+    with pytest.raises(DatasetError, match=r"1 of its 2 names .* holds 'carl/1'"):
+        index(["bob/1", "carl/1"]).index()
+    (root / "dataset.toml").write_text(HEAD + toml.replace('rows = "name"\n', ""))
+    (root / "j.json").write_text(json.dumps(joints(3).tolist()))
+    with pytest.raises(DatasetError, match="frames anna/1 and bob/1 would both have row 1 of it"):
+        load_dataset("folder", root).index()
 
 
 def test_rows_in_order_and_from_a_first_number(tmp_path):
@@ -306,9 +386,12 @@ def test_rows_in_order_and_from_a_first_number(tmp_path):
     with pytest.raises(DatasetError, match=r"j.csv: joints of 3 frames, where 2 frames are"):
         load_dataset("folder", root).index()
     (root / "dataset.toml").write_text(HEAD + shared(tmp_path, files="j.csv", first=8))
-    np.testing.assert_array_equal(load_dataset("folder", root).read(1).joints, want[2])
+    with pytest.raises(DatasetError, match=r"j.csv: joints of 3 frames, where 2 frames are: frames are missing"):
+        load_dataset("folder", root).index()
+    save_image(root / "8.png", depth(1))
+    np.testing.assert_array_equal(load_dataset("folder", root).read(1).joints, want[1])
     (root / "dataset.toml").write_text(HEAD + shared(tmp_path, files="j.csv", first=10))
-    with pytest.raises(DatasetError, match=r"j.csv: joints of 3 frames, from 10 on, .*'9'"):
+    with pytest.raises(DatasetError, match=r"j.csv: joints of 3 frames, from 10 on, .*'8'"):
         load_dataset("folder", root).index()
 
 
@@ -320,13 +403,21 @@ def test_lines_never_slip(tmp_path):
     (root / "j.csv").write_text("\n".join(["x0,y0,z0", *lines]))
     with pytest.raises(DatasetError, match=r"j.csv, line 1: .*x0.*joints.skip"):
         load_dataset("folder", root).index()
-    (root / "j.csv").write_text("\n".join([lines[0], "", "1,2,3", *lines[3:]]) + "\n\n")
-    data = load_dataset("folder", root)
-    np.testing.assert_array_equal(data.read(0).joints, want[0])
-    np.testing.assert_array_equal(data.read(3).joints, want[3])
-    for k in (1, 2):
-        with pytest.raises(FrameError, match=rf"j.csv, line {k + 1}: {0 if k == 1 else 3} numbers, not 63"):
-            data.read(k)
+    for blank in ("", "   ", "\t"):
+        (root / "j.csv").write_text("\n".join([blank, lines[0], blank, blank, "1,2,3", *lines[2:4]]) + "\n\n")
+        data = load_dataset("folder", root)
+        for k in (0, 2, 3):
+            np.testing.assert_array_equal(data.read(k).joints, want[k])
+        with pytest.raises(FrameError, match=r"j.csv, line 5: 3 numbers, not 63"):
+            data.read(1)
+    for stray in ("", "# here the light changed", "1,2,3", lines[0]):
+        (root / "j.csv").write_text("\n".join([*lines[:2], stray, *lines[2:]]))  # 5 rows or more, 4 frames
+        with pytest.raises(DatasetError, match=r"j.csv: joints of [56] frames, where 4 frames are"):
+            load_dataset("folder", root).index()
+    (root / "j.csv").write_text("\n".join([*lines[:2], "", lines[3]]))  # a blank line is no frame without labels
+    with pytest.raises(DatasetError, match=r"j.csv: joints of 3 frames, .*'3'"):
+        load_dataset("folder", root).index()
+    lines = lines[:4]
     slipped = [*lines[:2], lines[2].replace(lines[2].split(",")[0], "1_0", 1), *lines[3:]]
     (root / "j.csv").write_text("\n".join(slipped))
     with pytest.raises(FrameError, match=r"j.csv, line 3: b'1_0' is no number"):  # to Python it is 10

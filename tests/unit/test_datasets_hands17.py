@@ -136,6 +136,19 @@ def test_joints_go_by_their_names(tree):
     np.testing.assert_allclose(joints[17:], JOINTS[[1, 6, 7, 8]] + [0, 0, 1], atol=1e-4)  # the thumb, last
 
 
+@pytest.mark.parametrize("name", ["images\\image_D{:08d}.png", '"image_D{:08d}.png"', "{}", "{:08d}"])
+def test_names_as_peoples_programs_write_them(tree, name):
+    root = tree(train=3)
+    want = load_dataset("hands17", root)
+    path = root / "training" / "Training_Annotation.txt"
+    lines = [line.split(None, 1)[1] for line in path.read_text().splitlines()]
+    path.write_text("\ufeff" + "\n\n".join(f"{name.format(k)}\t{line}" for k, line in enumerate(lines, 1)))
+    found = load_dataset("hands17", root)
+    for k in range(3):
+        np.testing.assert_array_equal(found.read(k).joints, want.read(k).joints)
+        assert found.read(k).name == want.read(k).name
+
+
 def test_frames_without_labels_have_a_box(tree):
     ds = load_dataset("hands17", tree(test=1), split="test")
     frame = ds.read(0)
@@ -286,6 +299,10 @@ def test_names_of_digits_alone_find_their_frames(big):
     assert index.sequences == ("76 150", "ego", "301 375")
     assert [index.subjects[s] for s in index.subject] == ["Subject_1"] * 5 + ["Subject_2"] * 2 + ["Subject_10"]
     assert len(set(index.frame.tolist())) == 8
+    for litter in ("Subject_1/._76 150", "full_annotation/Subject_1/._76 150_loc.txt",
+                   "full_annotation/Subject_1/.DS_Store", "Subject_1/76 150/._image_D00000001.png"):  # fmt: skip
+        (big / litter).write_bytes(b"\0\5\x16\7")
+    assert len(load_dataset("bighand", big)) == 8
     frame = ds.read(6)
     assert frame.name == "Subject_2/301375/image_D00000002.png"
     assert (frame.depth[200, 300], frame.joints[0, 2]) == (402, 402)

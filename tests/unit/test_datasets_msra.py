@@ -200,6 +200,29 @@ def test_more_frames_than_labels_are_refused_with_both_counts(msra_tree):
         load_dataset("msra", root).index()
 
 
+def test_more_labels_than_frames_are_refused_with_both_counts(msra_tree):
+    root = msra_tree({"P0": {"1": 4}})
+    joints = load_dataset("msra", root)._table.joints
+    write_joint_txt(root / "P0/1/joint.txt", joints[[0, 1, 1, 2, 3]])
+    with pytest.raises(DatasetError, match="labels of 5 frames, but 4 frames only, the last 000003"):
+        load_dataset("msra", root).index()
+    assert "labels of 5 frames" in next(c.problem for c in check_dataset("msra", root) if c.what == "P0/1")
+
+
+@pytest.mark.parametrize("between", ["\n", "\r\n", "\r\r\n"])
+def test_blank_lines_do_not_shift_labels(msra_tree, between):
+    root = msra_tree({"P0": {"1": 4}})
+    path = root / "P0/1/joint.txt"
+    joints = load_dataset("msra", root)._table.joints
+    lines = path.read_text().splitlines()
+    for at in range(6):
+        path.write_bytes(between.join([*lines[:at], " ", "", *lines[at:], ""]).encode())
+        np.testing.assert_array_equal(load_dataset("msra", root)._table.joints, joints)
+    path.write_bytes(b"\xef\xbb\xbf" + between.join(["5", *lines[1:3], "", *lines[3:]]).encode())
+    with pytest.raises(DatasetError, match="promises 5 frames, 4 lines follow"):
+        load_dataset("msra", root).index()
+
+
 def test_truncated_labels_are_refused_at_the_start(msra_tree):
     root = msra_tree({"P0": {"1": 4}})
     path = root / "P0/1/joint.txt"

@@ -289,7 +289,8 @@ def test_line_ends_and_blank_lines(tmp_path, end, start):
         (lambda t: t.replace(t.split()[50], "nan", 1), r"number .*'nan' is not a finite number; expected 42"),
         (lambda t: t.replace(t.split()[50], "inf", 1), "'inf' is not a finite number"),
         (lambda t: t.replace(t.split()[50], "1,5", 1), "'1,5' is not a finite number"),
-        (lambda t: t.replace(" ", ","), "line 1: 1 columns, expected 42"),
+        (lambda t: t.replace(" ", ",").replace(",", ",,", 2), "line 1: 44 columns, expected 42"),
+        (lambda t: t.replace(" ", ";"), "line 1: 1 columns, expected 42"),
         (lambda t: "\n".join(t.splitlines()[:-1]), r"11 rows, but .*gt.txt has 12"),
         (lambda t: t + t, r"24 rows, but .*gt.txt has 12"),
         (lambda t: "\n \n", "holds no rows"),
@@ -310,6 +311,18 @@ def test_bad_files_are_named_with_line_and_columns(files, edit, message):
         ev.evaluate_file(prediction, true, p)
     assert "far.txt" in str(error.value)
     assert str(error.value) in result.output
+
+
+@pytest.mark.parametrize("between", [",", ", ", " , "])
+@pytest.mark.parametrize("named", [False, True])
+def test_commas_are_read(tmp_path, between, named):
+    want = np.random.default_rng(0).uniform(0, 900, (3, 14, 3)).round(3)
+    rows = [between.join([f'"f{k}.png"'] * named + [f"{v:.3f}" for v in row.ravel()]) for k, row in enumerate(want)]
+    (tmp_path / "a.csv").write_text("\ufeff" + "\n".join([rows[0], "", rows[1] + ",", rows[2]]))
+    table = ev.read_table(tmp_path / "a.csv", 14)
+    np.testing.assert_array_equal(table.values, want)
+    assert table.names == (("f0.png", "f1.png", "f2.png") if named else ())
+    assert table.lines.tolist() == [1, 3, 4]
 
 
 def test_the_other_release_is_told(tmp_path, monkeypatch):

@@ -182,6 +182,8 @@ def test_checksums_find_each_kind_of_damage(path):
     (path / "joints/c.0.0.0").write_bytes(b"short")
     (path / "cube/c.2.0").unlink()
     (path / "depth/c.9.0.0").write_bytes(b"stray")
+    for litter in (".DS_Store", "depth/._c.0.0.0", "maps/Thumbs.db"):  # left behind by operating systems
+        (path / litter).write_bytes(b"litter")
     assert verify_checksums(path) == [
         "cube/c.2.0: missing",
         f"joints/c.0.0.0: has 5 bytes, {4 * 21 * 3 * 4} were written",

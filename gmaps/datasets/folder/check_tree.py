@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from gmaps.datasets.base import Check
 from gmaps.datasets.folder.description import FILE, Description, Joints, Mesh, Segmentation, read_description
 from gmaps.datasets.folder.find_files import Frames, find_frames
-from gmaps.datasets.folder.frame_table import in_split, label_files, match_labels, read_shared
+from gmaps.datasets.folder.frame_table import in_split, label_files, read_shared
 from gmaps.datasets.folder.images import check_image
+from gmaps.datasets.folder.match_rows import match_labels
 from gmaps.datasets.folder.patterns import Pattern
 from gmaps.datasets.reader import open_at_once
 from gmaps.errors import DatasetError, FrameError
@@ -157,15 +158,13 @@ def _shared_labels(root: Path, frames: Frames, said: Description, joints: Joints
         try:
             labels = read_shared(root, name, said)
             count = len(labels.joints)
-            lines = match_labels(frames.frame[rows], labels, joints, name, said.depth.files.suffix)
+            lines = match_labels(frames, rows, labels, said, joints, name)
             depths.append(labels.joints[lines[lines >= 0], :, 2])
             if labels.faults:
                 problems.append(f"{len(labels.faults)} bad rows, first: {min(labels.faults.items())[1]}")
             if (lines < 0).any():
                 first = frames.text(int(rows[np.argmax(lines < 0)]))
                 problems.append(f"{np.count_nonzero(lines < 0)} frames are not named in it, first {first!r}")
-            if count > len(rows):
-                problems.append(f"joints of {count} frames, where {len(rows)} frames are: frames are missing")
         except DatasetError as error:
             problems.append(str(error))
         checks.append(Check(name, count, len(rows), "; ".join(problems)))

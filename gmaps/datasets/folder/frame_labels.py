@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,11 +14,13 @@ from gmaps.datasets.folder.description import Joints
 from gmaps.datasets.reader import FARTHEST_MM
 from gmaps.errors import FrameError
 from gmaps.formats import npy
+from gmaps.formats.label_lines import filled_lines
 
 #: Bytes; the joints of a million frames as text.
 LARGEST = 2**30
 #: Numbers in a line, for 1,000 joints; and bad lines more than good ones, in a file that is worth going on with.
 _MOST_NUMBERS, _MOST_FAULTS = 3000, 20
+_BETWEEN = re.compile(rb"[,;\s]")
 
 
 class Labels(NamedTuple):
@@ -102,16 +105,17 @@ def _rows(values: NDArray[Any], name: str, spec: Joints, count: int) -> NDArray[
 
 def _text(data: bytes, name: str, spec: Joints) -> tuple[NDArray[np.float64], tuple[str, ...], dict[int, str]]:
     """A line a frame; in a file of one frame, a line a joint or one of all."""
-    # ICVL's files end each line with \r\r\n, which is two ends to Python.
-    lines = data.replace(b"\r\r\n", b"\n").rstrip().splitlines()[spec.skip :]
+    lines, numbers = filled_lines(data)
+    first = sum(number <= spec.skip for number in numbers)
+    lines, numbers = lines[first:], numbers[first:]
     named = spec.shared and spec.rows == "name"
     names, good, at = [], [], []
     faults: dict[int, str] = {}
     width = 0
     for i, line in enumerate(lines):
-        words = line.replace(b",", b" ").replace(b";", b" ").split()
-        if named:
-            names.append(words.pop(0).decode("utf-8", "replace") if words else "")
+        text, line = _name_and_rest(line) if named else (b"", line)
+        names.append(text.decode("utf-8", "replace"))
+        words = line.replace(b",", b" ").replace(b";", b" ").replace(b'"', b" ").split()
         width = width or len(words)
         try:
             row = [float(w) for w in words]
@@ -126,14 +130,23 @@ def _text(data: bytes, name: str, spec: Joints) -> tuple[NDArray[np.float64], tu
             good.append(row)
             at.append(i)
             continue
-        faults[i] = f"{name}, line {i + spec.skip + 1}: {problem[:200]}"
+        faults[i] = f"{name}, line {numbers[i]}: {problem[:200]}"
         # A wrong first line would shift all others; one frame's joints are whole or none.
         if i == 0 or not spec.shared or len(faults) > len(good) + _MOST_FAULTS:
             raise FrameError(f"{faults[i]}; are joints.rows and joints.skip right?")
     rows = np.full((len(lines), width), np.nan)
     if good:
         rows[at] = good
-    return rows, tuple(names), faults
+    return rows, tuple(names) if named else (), faults
+
+
+def _name_and_rest(line: bytes) -> tuple[bytes, bytes]:
+    """A frame's name, which may be in quotes, and what stands behind it."""
+    if line[:1] == b'"' and b'"' in line[1:]:
+        name, _, rest = line[1:].partition(b'"')
+        return name, rest
+    name, *rest = _BETWEEN.split(line, maxsplit=1)
+    return name, rest[0] if rest else b""
 
 
 def _json(data: bytes, name: str, spec: Joints) -> tuple[NDArray[np.float64], tuple[str, ...]]:

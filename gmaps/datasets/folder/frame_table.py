@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gmaps.datasets.folder.description import FILE, Description, Joints
-from gmaps.datasets.folder.find_files import Frames, find_frames, numbers
+from gmaps.datasets.folder.find_files import Frames, find_frames
 from gmaps.datasets.folder.frame_labels import LARGEST, Labels, parse_labels
+from gmaps.datasets.folder.match_rows import match_labels
 from gmaps.datasets.reader import read_bytes, some_names
 from gmaps.errors import DatasetError, FrameError, UsageError
 
@@ -66,11 +67,11 @@ def read_table(root: Path, said: Description) -> Table:
     faults: dict[int, str] = {}
     for name, rows in label_files(frames, said.joints).items():
         labels = read_shared(root, name, said)
-        lines = match_labels(frames.frame[rows], labels, said.joints, name, said.depth.files.suffix)
+        lines = match_labels(frames, rows, labels, said, said.joints, name)
         joints[rows[lines >= 0]] = labels.joints[lines[lines >= 0]]
         for row, line in zip(rows.tolist(), lines.tolist(), strict=True):
             if line < 0:
-                faults[row] = f"{name}: has no joints of frame {frames.text(row)!r}"
+                faults[row] = f"{name}: has no joints of frame {frames.text(row)!r}, but of {labels.names[0]!r}"
             elif line in labels.faults:
                 faults[row] = labels.faults[line]
     return Table(frames, joints, faults)
@@ -103,39 +104,3 @@ def read_shared(root: Path, name: str, said: Description) -> Labels:
         return parse_labels(data, name, said.joints, len(said.skeleton), said.camera)
     except FrameError as error:
         raise DatasetError(f"{root}: {error}") from error
-
-
-def match_labels(
-    frames: NDArray[np.bytes_], labels: Labels, said: Joints, name: str, suffix: str
-) -> NDArray[np.int64]:
-    """The row of `labels` for each frame of one file; -1 where the file does not name it.
-
-    Raises
-    ------
-    DatasetError
-        Frames and labels are not of one release; with both counts.
-    """
-    count = len(labels.joints)
-    if said.rows == "order":
-        if count != len(frames):
-            raise DatasetError(
-                f"{name}: joints of {count} frames, where {len(frames)} frames are; both must be of one release"
-            )
-        return np.arange(count)
-    if said.rows == "name":
-        row: dict[str, int] = {}
-        for k, text in enumerate(labels.names):
-            key = text.rsplit("/", 1)[-1]
-            key = key[: -len(suffix)] if key.lower().endswith(suffix) else key
-            if key in row:
-                raise DatasetError(f"{name}: names frame {key!r} twice; correct the labels")
-            row[key] = k
-        return np.array([row.get(f.decode(), -1) for f in frames], np.int64)
-    lines = numbers(frames) - said.first
-    wrong = np.flatnonzero((lines < 0) | (lines >= count) | ~np.char.isdigit(frames))
-    if len(wrong):
-        raise DatasetError(
-            f"{name}: joints of {count} frames, from {said.first} on, but of {len(frames)} frames one is called "
-            f"{frames[wrong[0]].decode()!r}; both must be of one release, and joints.rows and joints.first right"
-        )
-    return lines

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gmaps.errors import DatasetError
+from gmaps.formats.litter import is_litter
 
 #: In the order of a frame's values.
 PLACEHOLDERS = ("split", "subject", "sequence", "frame")
@@ -63,8 +64,11 @@ class Pattern:
         DatasetError
             A directory that cannot be listed.
         """
-        steps = [_segment(s) for s in self.text.split("/")]
-        yield from _walk(str(root), steps, {})
+        yield from _walk(str(root), self.steps(), {})
+
+    def steps(self) -> list[str | re.Pattern[str]]:
+        """What each part of a path must be, or match."""
+        return [_segment(s) for s in self.text.split("/")]
 
 
 def parse_pattern(text: str, what: str) -> Pattern:
@@ -131,7 +135,7 @@ def _walk(folder: str, steps: list[str | re.Pattern[str]], known: dict[str, str]
             for entry in entries:
                 match = step.fullmatch(entry.name)
                 # Neither a directory under a frame's name nor a pipe, which would be waited for.
-                if match is None or not (entry.is_file() if last else entry.is_dir()):
+                if match is None or is_litter(entry.name) or not (entry.is_file() if last else entry.is_dir()):
                     continue
                 bound = match.groupdict()
                 if any(known.get(k, v) != v for k, v in bound.items()):

@@ -120,6 +120,12 @@ def _read_gesture(root: Path, folder: str) -> _Gesture:
             f"{root / folder}: {len(numbers)} frames, the last {numbers[-1]:06d}, but labels of {len(joints)} only "
             f"(frames 0 to {len(joints) - 1}); frames and labels must be of one release"
         )
+    # Of a folder with gaps some frames were left out, and their numbers say which labels are whose.
+    if len(numbers) and numbers[-1] + 1 == len(numbers) < len(joints):
+        raise DatasetError(
+            f"{root / folder}: labels of {len(joints)} frames, but {len(numbers)} frames only, the last "
+            f"{numbers[-1]:06d}; frames and labels must be of one release: restore the others"
+        )
     here = {i: faults[n] for i, n in enumerate(numbers.tolist()) if n in faults}
     return _Gesture(numbers, joints[numbers], here, len(joints))
 
@@ -219,19 +225,21 @@ def check(root: Path) -> list[Check]:
     counts = dict.fromkeys(SUBJECTS, 0)
     for s, subject in enumerate(SUBJECTS):
         if s not in present:
-            checks.append(Check(subject, 0, EXPECTED[subject], "not here; the other subjects can be built"))
+            expected = sum(expected_frames(subject, g) for g in GESTURES)
+            checks.append(Check(subject, 0, expected, "not here; the other subjects can be built"))
             continue
         for gesture in GESTURES:
             checks.append(_check_folder(root, subject, gesture))
             counts[subject] += int(checks[-1].found)
     found = sum(counts.values())
-    problem = "" if found == TOTAL else "incomplete, or another release: results on it compare with no paper's"
+    total = sum(expected_frames(s, g) for s in SUBJECTS for g in GESTURES)
+    problem = "" if found == total else "incomplete, or another release: results on it compare with no paper's"
     if all(counts[s] == n for s, n in _OTHER_RELEASE.items()):
         problem = (
-            f"the release of {found:,} frames: centre files and results of the release of {TOTAL:,} do not fit it, "
+            f"the release of {found:,} frames: centre files and results of the release of {total:,} do not fit it, "
             "row for row, nor does a comparison with most papers"
         )
-    return [*checks, Check("frames", found, TOTAL, problem)]
+    return [*checks, Check("frames", found, total, problem)]
 
 
 def _check_folder(root: Path, subject: str, gesture: str) -> Check:

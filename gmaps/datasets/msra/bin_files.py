@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from gmaps.camera import Camera
 from gmaps.datasets.reader import FARTHEST_MM
 from gmaps.errors import DatasetError, FrameError
+from gmaps.formats.label_lines import filled_lines
 from gmaps.kernels.pixels import copy_depth
 from gmaps.kernels.text import parse_lines
 
@@ -112,7 +113,7 @@ def parse_joints(data: bytes, name: str) -> tuple[NDArray[np.float32], dict[int,
     DatasetError
         No count, another number of lines than it says, or not one good line.
     """
-    lines = data.rstrip().splitlines()
+    lines, numbers = filled_lines(data)
     try:
         count = int(lines[0]) if lines else -1
     except ValueError:
@@ -134,12 +135,12 @@ def parse_joints(data: bytes, name: str) -> tuple[NDArray[np.float32], dict[int,
     for i in np.flatnonzero(~good).tolist():
         words = lines[i + 1].split()
         if len(words) != 63:
-            faults[i] = f"{name}, line {i + 2}: {len(words)} numbers, not 63"
+            faults[i] = f"{name}, line {numbers[i + 1]}: {len(words)} numbers, not 63"
             continue
         try:
             rows[i] = [float(w) for w in words]
         except ValueError as error:
-            faults[i] = f"{name}, line {i + 2}: {error}"
+            faults[i] = f"{name}, line {numbers[i + 1]}: {error}"
     if count and len(faults) == count:
         raise DatasetError(f"{faults[0]}; so is every line: this is no joint.txt of MSRA; restore it")
     rows[~(np.abs(rows) < FARTHEST_MM)] = np.nan  # check_joints tells when the frame is read
