@@ -26,6 +26,10 @@ class UnknownNameError(UsageError):
     """A map, data set, skeleton or solver that nobody registered."""
 
 
+class RowError(UsageError, TypeError, IndexError):
+    """Something that is no row number: a float, a mask of another length."""
+
+
 class DatasetError(GmapsError):
     """The data set as a whole cannot be read: no root, another tree, labels that do not fit the frames."""
 

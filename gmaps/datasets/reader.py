@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from gmaps.camera import Camera
 from gmaps.datasets.base import DatasetInfo, FrameArray, Index, Split, Window
-from gmaps.errors import DatasetError, FrameError, UsageError
+from gmaps.errors import DatasetError, FrameError, RowError, UsageError
 from gmaps.formats.litter import is_litter
 from gmaps.frame import Cube
 from gmaps.kernels import joints as joint_kernels
@@ -84,6 +84,8 @@ class Reader:
         UsageError
             When it is not: negative positions do not count from the end.
         """
+        if isinstance(i, bool) or not isinstance(i, int | np.integer):
+            raise RowError(f"{self.info.name}: {i!r} is no frame's position: take a whole number")
         if not 0 <= i < len(self):
             raise UsageError(f"{self.info.name} ({self.split}) has frames 0 to {len(self) - 1}, not {i}")
         return int(i)

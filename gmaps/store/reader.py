@@ -7,20 +7,21 @@ mapping. There is no lock, no thread and no event loop: a `Store` survives `fork
 from __future__ import annotations
 
 import json
-import operator
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gmaps.errors import CorruptStoreError, StoreError, unknown_name
 from gmaps.frame import Cube
+from gmaps.rows import one_row, row_numbers
 from gmaps.skeleton import Skeleton
 from gmaps.store.arrays import MappedArray
+from gmaps.store.column import Column
 from gmaps.store.mapped import Mapped
 from gmaps.store.object_store import is_remote, local_path
 from gmaps.store.sample import Sample, StoreSpec
@@ -53,7 +54,8 @@ def open_store(path: str | os.PathLike[str]) -> Store:
 class Store:
     """A finished store; see `open_store`.
 
-    `store[i]` is a `Sample`; `store.read(indices)` gives stacked arrays, which is what training wants.
+    `store[i]` is a `Sample`, `store[3:5]` and `store[mask]` lists of them, and `store["depth"]` an array that is read
+    where it is sliced; `store.read(indices)` gives stacked arrays, which is what training wants.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -72,8 +74,18 @@ class Store:
     def __len__(self) -> int:
         return self._length
 
-    def __getitem__(self, index: Any) -> Sample:
-        i = self._row(index)
+    @overload
+    def __getitem__(self, index: int | np.integer[Any]) -> Sample: ...
+    @overload
+    def __getitem__(self, index: str) -> Column: ...
+    @overload
+    def __getitem__(self, index: slice | list[int] | NDArray[Any]) -> list[Sample]: ...
+    def __getitem__(self, index: Any) -> Sample | Column | list[Sample]:
+        if isinstance(index, str):
+            return Column(self, index)
+        if isinstance(index, slice | list) or np.ndim(index):
+            return [self[int(i)] for i in self._rows_of(index)]
+        i = one_row(index, len(self), str(self.path))
         row = {name: values[0] for name, values in self.read([i]).items()}
         valid = bool(row["valid"])
         maps = {n.removeprefix("maps/"): v for n, v in row.items() if n.startswith("maps/")}
@@ -144,7 +156,7 @@ class Store:
 
     def read(
         self,
-        indices: Iterable[int],
+        indices: Iterable[int] | slice,
         names: Iterable[str] | None = None,
         *,
         decode: bool = True,
@@ -155,7 +167,8 @@ class Store:
         Parameters
         ----------
         indices
-            n rows, in any order, repeats allowed; negative ones count from the end.
+            n rows, in any order, repeats allowed; negative ones count from the end. Or a slice, or a mask of N
+            booleans.
         names
             Arrays to read; all of them by default.
         decode
@@ -172,6 +185,8 @@ class Store:
         ------
         IndexError
             For a row that does not exist.
+        RowError
+            For what is no row number: a float, a mask of another length.
         UnknownNameError
             For an array that does not exist.
         CorruptStoreError
@@ -213,25 +228,8 @@ class Store:
         except KeyError:
             raise unknown_name(f"array in {self.path}", name, self._arrays) from None
 
-    def _rows_of(self, indices: Iterable[int]) -> NDArray[np.int64]:
-        if not isinstance(indices, np.ndarray):
-            return np.array([self._row(i) for i in indices], np.int64)
-        if indices.ndim != 1 or indices.dtype.kind not in "iu":
-            return np.array([self._row(i) for i in indices.tolist()], np.int64)
-        n = len(self)
-        wrong = (indices < -n) | (indices >= n)
-        if wrong.any():
-            self._row(indices[wrong][0])
-        rows = indices.astype(np.int64)
-        rows[rows < 0] += n
-        return rows
-
-    def _row(self, index: Any) -> int:
-        i = operator.index(index)
-        n = len(self)
-        if not -n <= i < n:
-            raise IndexError(f"{self.path} has {n} samples, 0 to {n - 1}: there is no sample {i}")
-        return i + n if i < 0 else i
+    def _rows_of(self, indices: Any) -> NDArray[np.int64]:
+        return row_numbers(indices, len(self), str(self.path))
 
 
 def _read_json(path: Path) -> Any:

@@ -78,7 +78,7 @@ class RemoteStore(Store):
 
     def read(
         self,
-        indices: Iterable[int],
+        indices: Iterable[int] | slice,
         names: Iterable[str] | None = None,
         *,
         decode: bool = True,

@@ -6,8 +6,12 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, overload
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch.utils.data import default_collate, get_worker_info
+
+from gmaps.rows import one_row, row_numbers
 
 Item = dict[str, Any]
 _ALIGNED = 64
@@ -23,12 +27,13 @@ class Batch(Sequence[Item]):
         return len(self.stacked["index"])
 
     @overload
-    def __getitem__(self, index: int) -> Item: ...
+    def __getitem__(self, index: int | np.integer[Any]) -> Item: ...
     @overload
-    def __getitem__(self, index: slice) -> Sequence[Item]: ...
-    def __getitem__(self, index: int | slice) -> Item | Sequence[Item]:
-        if isinstance(index, slice):
-            return [self[k] for k in range(*index.indices(len(self)))]
+    def __getitem__(self, index: slice | list[int] | NDArray[Any]) -> Sequence[Item]: ...
+    def __getitem__(self, index: Any) -> Item | Sequence[Item]:
+        if isinstance(index, slice | list) or np.ndim(index):
+            return [self[int(k)] for k in row_numbers(index, len(self), "the batch")]
+        index = one_row(index, len(self), "the batch")
         return {
             name: {kind: m[index] for kind, m in value.items()} if name == "maps" else value[index]
             for name, value in self.stacked.items()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 import torch
@@ -16,6 +16,7 @@ from gmaps.augment.changes import Augment, augment_rows
 from gmaps.augment.view import Change
 from gmaps.errors import StoreError, UsageError, unknown_name
 from gmaps.maps import Encoder, MapParams, get_map
+from gmaps.rows import one_row, row_numbers
 from gmaps.skeleton import Skeleton, get_skeleton
 from gmaps.store import Store, open_store
 from gmaps.training.collate import Batch, Item, allocate
@@ -166,24 +167,39 @@ class GuidanceDataset(Dataset[Item]):
         """Decides, with the seed and the row, what augmentation does; call it before each pass. Workers follow."""
         self._epoch.fill_(epoch)
 
-    def __getitem__(self, index: int) -> Item:
-        item = self.read_batch([index])[0]
+    @overload
+    def __getitem__(self, index: int | np.integer[Any]) -> Item: ...
+    @overload
+    def __getitem__(self, index: slice | list[int] | NDArray[Any]) -> list[Item]: ...
+    def __getitem__(self, index: Any) -> Item | list[Item]:
+        if isinstance(index, slice | list) or np.ndim(index):
+            return list(self.__getitems__(index))
+        item = self.read_batch([one_row(index, len(self), self._what)])[0]
         return item if self.transform is None else self.transform(item)
 
-    def __getitems__(self, indices: Sequence[int]) -> Sequence[Item]:
+    @property
+    def _what(self) -> str:
+        return f"the data set of {self.store.path}"
+
+    def __getitems__(self, indices: Sequence[int] | slice) -> Sequence[Item]:
         """Several items, read in one call: PyTorch's loader asks so for a batch."""
         batch = self.read_batch(indices)
         return batch if self.transform is None else [self.transform(item) for item in batch]
 
-    def read_batch(self, indices: Sequence[int]) -> Batch:
+    def read_batch(self, indices: Sequence[int] | slice | NDArray[Any]) -> Batch:
         """Several items as one: `Batch.stacked` holds what collation would make of them, without a further copy.
 
         Parameters
         ----------
         indices
-            Positions in this data set.
+            Positions in this data set; or a slice of them, or a mask of as many booleans as it has items.
+
+        Raises
+        ------
+        RowError, IndexError
+            What is no position: a float, a mask of another length, an item that does not exist.
         """
-        rows = self.rows[np.asarray(indices, np.int64)]
+        rows = self.rows[row_numbers(indices, len(self), self._what)]
         stored = [] if self.on_the_fly else [f"maps/{name}" for name in self.maps]
         big = {"depth": (self.store.shape("depth"), torch.float32)}
         big |= {f"maps/{name}": ((*self._map_shape(name),), torch.float32) for name in self.maps}

@@ -91,6 +91,10 @@ def test_positions_outside_the_index_are_refused():
     for i in (-1, 3):
         with pytest.raises(UsageError, match="frames 0 to 2"):
             ds.read(i)
+    for i in (1.0, 0.7, True, np.True_, None, "1"):
+        with pytest.raises(UsageError, match="no frame's position"):
+            ds.read(i)
+    assert ds.read(np.uint8(2)).index == 2
 
 
 def test_naming_data_sets_imports_no_reader():

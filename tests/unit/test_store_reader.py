@@ -15,7 +15,7 @@ import pytest
 import zarr
 from store_kit import KINDS, fake_rows, write_store
 
-from gmaps.errors import CorruptStoreError, StoreError, UnknownNameError
+from gmaps.errors import CorruptStoreError, RowError, StoreError, UnknownNameError
 from gmaps.store import arrays, codec, compare_sample, open_store
 
 
@@ -103,10 +103,61 @@ def test_a_row_that_is_not_there(path, index):
         store[index]
     with pytest.raises(IndexError):
         store.read([0, index])
-    with pytest.raises(TypeError):
-        store["depth"]
-    with pytest.raises(TypeError):
-        store[1.5]
+    with pytest.raises(IndexError):
+        store["depth"][index]
+
+
+def _picks():
+    mask = np.zeros(10, bool)
+    mask[[4, 7, 8]] = True
+    return [
+        (mask, [4, 7, 8]), (mask.tolist(), [4, 7, 8]), (np.zeros(10, bool), []), (slice(3, 5), [3, 4]),
+        (slice(None, None, -4), [9, 5, 1]), (slice(8, 99), [8, 9]), ([], []), (np.array([], float), []),
+        ([np.int32(3), -1], [3, 9]), (np.array([3, 3], np.uint8), [3, 3]),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("picked", "want"), _picks())
+def test_rows_are_picked_by_number_mask_and_slice(path, picked, want):
+    store = open_store(path)
+    frame = store.column("frame")[np.array(want, int)].tolist()
+    assert store.read(picked, ["frame"])["frame"].tolist() == frame
+    assert [s.index for s in store[picked]] == want
+    np.testing.assert_array_equal(store["depth"][picked], store.read(want, ["depth"])["depth"])
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [[2.7], [2.0], np.array([1.5]), np.array([0, 1, 2.0]), np.ones(9, bool), [True, False], [True] * 11, [1, True],
+     ["1"], [None], np.zeros((2, 10), bool), [[1, 2]], "12", np.array([1], object) * 0.5],
+)  # fmt: skip
+def test_what_is_no_row_number_is_refused(path, wrong):
+    store = open_store(path)
+    for pick in (lambda: store.read(wrong, ["frame"]), lambda: store["frame"][wrong]):
+        with pytest.raises(RowError):
+            pick()
+
+
+@pytest.mark.parametrize("row", [1.5, 2.0, True, np.bool_(True), np.float32(1), None, np.array(True)])
+def test_what_is_no_row_is_refused(path, row):
+    store = open_store(path)
+    for pick in (lambda: store[row], lambda: store["depth"][row], lambda: store.read([row])):
+        with pytest.raises(RowError):
+            pick()
+
+
+def test_an_array_is_read_where_it_is_sliced(path, rows):
+    store = open_store(path)
+    depth = store["depth"]
+    assert (depth.shape, depth.ndim, depth.dtype, len(depth)) == ((10, 16, 16), 3, np.float32, 10)
+    np.testing.assert_array_equal(depth[2], rows[2]["depth"])
+    np.testing.assert_array_equal(depth[-3, 4:6, 1], store[7].depth[4:6, 1])
+    np.testing.assert_array_equal(depth[1:3, :, 0], np.stack([store[1].depth, store[2].depth])[:, :, 0])
+    np.testing.assert_array_equal(np.asarray(depth), depth[...])
+    np.testing.assert_array_equal(np.asarray(store["valid"]), store.column("valid"))
+    assert len(list(store["frame"])) == 10
+    with pytest.raises(UnknownNameError, match=r"no array in .* called 'depht'.* Did you mean 'depth'"):
+        store["depht"]
 
 
 def test_an_array_that_is_not_there(path):

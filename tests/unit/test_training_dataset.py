@@ -11,7 +11,7 @@ import pytest
 from store_kit import write_store
 
 import gmaps
-from gmaps.errors import StoreError, UnknownNameError
+from gmaps.errors import RowError, StoreError, UnknownNameError
 from gmaps.maps import DEFAULT_MAPS, Encoder, Scene, get_map
 from gmaps.store.schema import MapArray
 
@@ -104,6 +104,30 @@ def test_a_batch_is_its_items_bit_by_bit(with_rejects, on_the_fly, kinds, profil
     same(default_collate(batch), default_collate(expected))
     same(batch[-1], expected[-1])
     assert [item["index"] for item in batch[1:3]] == [3, 0]
+
+
+def test_items_are_picked_by_number_mask_and_slice(with_rejects):
+    data = GuidanceDataset(with_rejects, ("signed_edt",))
+    mask = np.zeros(len(data), bool)
+    mask[[1, 3]] = True
+    rows = data.rows[[1, 3]].tolist()
+    for picked in (mask, mask.tolist(), slice(1, 4, 2), [1, 3], np.array([1, 3]), torch.tensor([1, 3])):
+        assert data.read_batch(picked).stacked["index"].tolist() == rows
+        assert [item["index"] for item in data[picked]] == rows
+    batch = data.read_batch([0, 1, 2, 3])
+    for picked in (np.array([False, True, False, True]), slice(1, 4, 2), [1, 3], [-3, -1]):
+        assert [item["index"] for item in batch[picked]] == rows
+    assert data[np.int64(-1)]["index"] == data.rows[-1]
+    for wrong in (2.7, True, np.float64(2), None):
+        for pick in (lambda: data[wrong], lambda: data.read_batch([wrong]), lambda: batch[wrong]):  # noqa: B023
+            with pytest.raises(RowError):
+                pick()
+    for wrong in (mask[:-1], np.array([0.5])):
+        for pick in (lambda: data[wrong], lambda: data.read_batch(wrong), lambda: batch[wrong]):  # noqa: B023
+            with pytest.raises(RowError):
+                pick()
+    with pytest.raises(IndexError, match="there is no sample 99"):
+        data[99]
 
 
 def test_normalised_by_theta_with_a_bridge(with_rejects):

@@ -145,8 +145,8 @@ def _name_and_rest(line: bytes) -> tuple[bytes, bytes]:
     if line[:1] == b'"' and b'"' in line[1:]:
         name, _, rest = line[1:].partition(b'"')
         return name, rest
-    name, *rest = _BETWEEN.split(line, maxsplit=1)
-    return name, rest[0] if rest else b""
+    found = _BETWEEN.search(line)
+    return (line[: found.start()], line[found.end() :]) if found else (line, b"")
 
 
 def _json(data: bytes, name: str, spec: Joints) -> tuple[NDArray[np.float64], tuple[str, ...]]:
