@@ -13,8 +13,11 @@ from numpy.typing import NDArray
 
 from gmaps.errors import FrameError
 
-#: An `.npz` whose member says that it is so many times larger than what is kept of it holds no labels.
-_RATIO = 200
+#: An array of unknown size may be so many times larger than what an `.npz` keeps of it, and this large anyway: zeros
+#: that blow up must not fill the memory.
+_RATIO, _SMALL = 200, 2**20
+#: Bytes of an `.npy` before its data.
+_LONGEST_HEADER = 2**16
 
 
 class ArrayHeader(NamedTuple):
@@ -97,12 +100,12 @@ def check_size(header: ArrayHeader, size: int, name: str) -> None:
         )
 
 
-def read_npz_header(file: BinaryIO, name: str, member: str) -> ArrayHeader:
-    """The header of one array of an `.npz`, after a look at the archive's directory."""
-    return _in_npz(file, name, member, whole=False)[0]
+def read_npz_header(file: BinaryIO, name: str, member: str, most: int | None = None) -> ArrayHeader:
+    """The header of one array of an `.npz`, after a look at the archive's directory; see `parse_npz`."""
+    return _in_npz(file, name, member, most, whole=False)[0]
 
 
-def parse_npz(data: bytes, name: str, member: str) -> NDArray[Any]:
+def parse_npz(data: bytes, name: str, member: str, most: int | None = None) -> NDArray[Any]:
     """One array of an `.npz`, read-only.
 
     Parameters
@@ -113,16 +116,19 @@ def parse_npz(data: bytes, name: str, member: str) -> NDArray[Any]:
         What messages call it.
     member
         The array's name; may be empty when the file has one only.
+    most
+        Bytes that the array can have, where that is known, as of an image: a clean one may be kept in a thousandth.
 
     Raises
     ------
     FrameError
-        No archive, no such array, a damaged one, or one that would be far larger than the file.
+        No archive, no such array, a damaged one, or one that is larger than it can be.
     """
-    return parse_npy(_in_npz(io.BytesIO(data), name, member, whole=True)[1], f"{name}[{member}]" if member else name)
+    found = _in_npz(io.BytesIO(data), name, member, most, whole=True)[1]
+    return parse_npy(found, f"{name}[{member}]" if member else name)
 
 
-def _in_npz(file: BinaryIO, name: str, member: str, *, whole: bool) -> tuple[ArrayHeader, bytes]:
+def _in_npz(file: BinaryIO, name: str, member: str, most: int | None, *, whole: bool) -> tuple[ArrayHeader, bytes]:
     try:
         with zipfile.ZipFile(file) as archive:
             infos = {i.filename.removesuffix(".npy"): i for i in archive.infolist()}
@@ -133,9 +139,11 @@ def _in_npz(file: BinaryIO, name: str, member: str, *, whole: bool) -> tuple[Arr
             info = infos[wanted]
             if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
                 raise FrameError(f"{name}: packed as NumPy never does; write it with np.savez_compressed")
-            if info.file_size > _RATIO * info.compress_size + 2**16:
+            limit = max(_RATIO * info.compress_size, _SMALL) if most is None else most
+            if info.file_size > limit + _LONGEST_HEADER:
                 raise FrameError(
-                    f"{name}: {info.compress_size:,} bytes that say they are {info.file_size:,}; restore it"
+                    f"{name}: {info.compress_size:,} bytes that say they are {info.file_size:,}, more than such an "
+                    f"array's {limit:,}; restore it"
                 )
             with archive.open(info) as stream:
                 header = read_header(stream, name)  # type: ignore[arg-type]

@@ -13,11 +13,13 @@ from numpy.typing import NDArray
 from gmaps.errors import FrameError
 
 _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC, _ORIENTATION = 256, 257, 258, 259, 262, 274
-_SAMPLES, _FORMAT = 277, 339
+_SAMPLES, _PREDICTOR, _FORMAT = 277, 317, 339
 _STRIPS, _STRIP_BYTES, _TILE_SIZES, _TILES, _TILE_BYTES = 273, 279, (322, 323), 324, 325
-_DEFAULTS = {_BITS: 1, _COMPRESSION: 1, _PHOTOMETRIC: 1, _ORIENTATION: 1, _SAMPLES: 1, _FORMAT: 1}
+_DEFAULTS = {_BITS: 1, _COMPRESSION: 1, _PHOTOMETRIC: 1, _ORIENTATION: 1, _SAMPLES: 1, _PREDICTOR: 1, _FORMAT: 1}
 #: none, LZW, two of deflate, PackBits
 _LOSSLESS = (1, 5, 8, 32946, 32773)
+#: Those after which libtiff, which decodes, undoes a predictor; after others it gives differences without a word.
+_PREDICTED, _PACKBITS = (5, 8, 32946), 32773
 _TYPES = {
     (16, 1): "uint16", (16, 2): "int16", (32, 1): "uint32", (32, 2): "int32", (32, 3): "float32", (64, 3): "float64"
 }  # fmt: skip
@@ -66,6 +68,11 @@ def check_tiff(file: BinaryIO, file_size: int, name: str, size: tuple[int, int])
             "without loss and the right way up"
         )
     tiled = any(t in tags for t in (*_TILE_SIZES, _TILES, _TILE_BYTES))
+    if not _is_undone(one[_PREDICTOR], one[_COMPRESSION]) and (tiled or not _is_differences(tags)):
+        raise FrameError(
+            f"{name}: a TIFF of compression {one[_COMPRESSION]} with predictor {one[_PREDICTOR]}, which programs "
+            "read differently; write it without predictor, or compress it by LZW or deflate"
+        )
     if tiled and not all(0 < tags.get(t, (0,))[0] <= max(size) + 1024 for t in _TILE_SIZES):
         raise FrameError(f"{name}: a TIFF of tiles larger than its image; restore it")
     starts, lengths = tags.get(_TILES if tiled else _STRIPS, ()), tags.get(_TILE_BYTES if tiled else _STRIP_BYTES, ())
@@ -103,7 +110,19 @@ def decode_tiff(data: bytes, name: str, size: tuple[int, int]) -> NDArray[Any]:
         raise FrameError(f"{name}: cannot be decoded ({error.err}); restore it from the archive") from error
     if image is None or image.shape != (size[1], size[0]) or image.dtype != dtype:
         raise FrameError(f"{name}: its pixels cannot be decoded; restore it from the archive")
+    if _is_differences(_read_tags(io.BytesIO(data), len(data), name)):
+        return np.cumsum(image, axis=1, dtype=dtype)
     return image
+
+
+def _is_undone(predictor: int, compression: int) -> bool:
+    return predictor == 1 or (predictor in (2, 3) and compression in _PREDICTED)
+
+
+def _is_differences(tags: dict[int, tuple[int, ...]]) -> bool:
+    """Whether rows come as differences from pixel to pixel: whole numbers, packed by PackBits."""
+    predictor, compression, form = (tags.get(t, (1,))[0] for t in (_PREDICTOR, _COMPRESSION, _FORMAT))
+    return predictor == 2 and compression == _PACKBITS and form in (1, 2)
 
 
 def _read_tags(file: BinaryIO, file_size: int, name: str) -> dict[int, tuple[int, ...]]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import struct
 from pathlib import Path
 
 import cv2
@@ -156,6 +157,79 @@ def test_decoys_are_refused_by_name(suffix, case, tmp_path):
         load_dataset("folder", root).read(0)
     (problem,) = [c.problem for c in check_dataset("folder", root) if not c.ok] or [""]
     assert "depths" in message or f"decoy{suffix}" in problem
+
+
+def packbits_tiff(image, predictor, order="<", compression=32773, data=None):
+    """A TIFF of two strips, packed as PackBits does, of pixels' differences where there is a predictor."""
+    rows = np.diff(image, axis=1, prepend=image.dtype.type(0)) if predictor == 2 else image
+    strips = []
+    for part in (rows[:24], rows[24:]):
+        raw = part.astype(part.dtype.newbyteorder(order)).tobytes()
+        pieces = [raw[k : k + 128] for k in range(0, len(raw), 128)]
+        strips.append(b"".join(bytes([len(p) - 1]) + p for p in pieces) if compression == 32773 else raw)
+    bits = image.dtype.itemsize * 8
+    kind = {"u": 1, "i": 2, "f": 3}[image.dtype.kind]
+    first = 8 + 2 + 12 * 10 + 4
+    places = first + 16, first + 16 + len(strips[0])
+    tags = [(256, 3, 1, 64), (257, 3, 1, 48), (258, 3, 1, bits), (259, 3, 1, compression), (262, 3, 1, 1),
+            (273, 4, 2, first), (278, 3, 1, 24), (279, 4, 2, first + 8), (317, 3, 1, predictor),
+            (339, 3, 1, kind)]  # fmt: skip
+    directory = struct.pack(order + "H", len(tags))
+    for tag, form, count, value in tags:
+        packed = struct.pack(order + "HH", value, 0) if form == 3 else struct.pack(order + "I", value)
+        directory += struct.pack(order + "HHI", tag, form, count) + packed
+    head = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(order + "I", 8)
+    lists = struct.pack(order + "4I", *places, *map(len, strips))
+    return head + directory + bytes(4) + lists + b"".join(strips)
+
+
+@pytest.mark.parametrize("order", "<>")
+@pytest.mark.parametrize("dtype", [np.uint16, np.int16, np.float32])
+@pytest.mark.parametrize("predictor", [1, 2])
+def test_packed_tiffs_with_and_without_predictor(order, dtype, predictor, tmp_path):
+    """libtiff undoes no predictor behind PackBits; tifffile writes and reads such files."""
+    root = tree(tmp_path / "t", '\n[depth]\nfiles = "{frame}.tif"\n', frames=0)
+    image = depth(0).astype(dtype)
+    (root / "0.tif").write_bytes(packbits_tiff(image, predictor, order))
+    if dtype is np.float32 and predictor == 2:
+        with pytest.raises(FrameError, match=r"0.tif: a TIFF of compression 32773 with predictor 2, which programs"):
+            load_dataset("folder", root).read(0)
+        assert any("predictor 2" in c.problem for c in check_dataset("folder", root))
+    else:
+        np.testing.assert_array_equal(load_dataset("folder", root).read(0).depth, image.astype(np.float32))
+        assert all(c.ok for c in check_dataset("folder", root))
+
+
+@pytest.mark.parametrize(("compression", "predictor"), [(1, 2), (1, 3), (32773, 3), (32773, 7)])
+def test_predictors_that_programs_read_differently_are_refused(compression, predictor, tmp_path):
+    root = tree(tmp_path / "t", '\n[depth]\nfiles = "{frame}.tif"\n', frames=0)
+    (root / "0.tif").write_bytes(packbits_tiff(depth(0), predictor, compression=compression))
+    with pytest.raises(FrameError, match=f"compression {compression} with predictor {predictor}"):
+        load_dataset("folder", root).read(0)
+
+
+@pytest.mark.parametrize("dtype", [np.uint16, np.float32])
+def test_clean_images_compress_a_thousand_times(dtype, tmp_path):
+    """What a rendered hand, or a segmentation, becomes by np.savez_compressed is not damaged."""
+    toml = '\n[depth]\nfiles = "d{frame}.npz"\n[segmentation]\nfiles = "s{frame}.npz"\nlabels = ["none", "hand"]\n'
+    root = tmp_path / "t"
+    root.mkdir()
+    (root / "dataset.toml").write_text(HEAD.replace("64", "1024").replace("48", "1024") + toml)
+    image = np.zeros((1024, 1024), dtype)
+    image[300:500, 200:700] = 500
+    np.savez_compressed(root / "d0.npz", image)
+    np.savez_compressed(root / "s0.npz", image > 0)
+    np.savez_compressed(root / "s0.npz", (image > 0).astype(np.int64))
+    assert image.nbytes > 250 * (root / "d0.npz").stat().st_size
+    data = load_dataset("folder", root, cut="hand")
+    assert (load_dataset("folder", root).read(0).depth == image).all()
+    assert not data.read(0).depth.any()
+    assert all(c.ok for c in check_dataset("folder", root))
+    np.savez_compressed(root / "d0.npz", np.zeros((1024, 1200)))
+    with pytest.raises(
+        FrameError, match=r"d0.npz: .* bytes that say they are .*, more than such an array's 8,388,608"
+    ):
+        load_dataset("folder", root).read(0)
 
 
 def test_pickles_are_not_opened(tmp_path):

@@ -23,6 +23,11 @@ def largest_file(size: tuple[int, int]) -> int:
     return 9 * size[0] * size[1] + _ROOM
 
 
+def _largest_array(size: tuple[int, int]) -> int:
+    """Bytes of the numbers of (width, height) pixels."""
+    return 8 * size[0] * size[1]
+
+
 def check_image(file: BinaryIO, file_size: int, name: str, kind: Depth | Segmentation, size: tuple[int, int]) -> None:
     """See from its header that a file is what the description says.
 
@@ -54,7 +59,7 @@ def check_image(file: BinaryIO, file_size: int, name: str, kind: Depth | Segment
         _check_array(header.shape, header.dtype, name, kind, size)
         npy.check_size(header, file_size - file.tell(), name)
     else:
-        header = npy.read_npz_header(file, name, kind.array)
+        header = npy.read_npz_header(file, name, kind.array, _largest_array(size))
         _check_array(header.shape, header.dtype, name, kind, size)
 
 
@@ -153,7 +158,8 @@ def _parse(
     if suffix in (".tif", ".tiff"):
         raw = tiff.decode_tiff(data, name, size)
     else:
-        raw = npy.parse_npy(data, name) if suffix == ".npy" else npy.parse_npz(data, name, kind.array)
+        most = _largest_array(size)
+        raw = npy.parse_npy(data, name) if suffix == ".npy" else npy.parse_npz(data, name, kind.array, most)
         _check_array(raw.shape, raw.dtype, name, kind, size)
     if pixels is None:
         return raw
