@@ -20,6 +20,10 @@ from gmaps.kernels import raster
 _STEPS = 8
 #: A surface this big, in pixels, counts as something and not as noise.
 _ENOUGH = 64
+#: A hand that points at the camera shows this much of itself, mm^2; a few stray pixels do not.
+_HAND_MM2 = 500.0
+#: Surfaces that are looked at, from the nearest on.
+_TRIES = 8
 
 Center = tuple[float, float, float]
 
@@ -50,7 +54,7 @@ def find_center(
     Raises
     ------
     FrameError
-        Joints or position are not finite, or no point lies in the range.
+        Joints or position are not finite, or nothing of a hand's size lies in the range.
     """
     if not isinstance(how, str):
         position = np.asarray(how, np.float64)
@@ -72,24 +76,42 @@ def find_center(
 def _center_of_mass(frame: Frame, half_side: float, depth_range: tuple[float, float]) -> Center:
     depth, cam = _within_box(frame)
     near, far = depth_range
-    counts, edges = np.histogram(depth[(depth >= near) & (depth <= far)], bins=64, range=(near, far))
-    filled = np.flatnonzero(counts.cumsum() >= min(_ENOUGH, max(counts.sum(), 1)))
-    if counts.sum() == 0:
+    within = (depth >= near) & (depth <= far)
+    if not within.any():
         raise FrameError(f"{frame.name}: no depth between {near:g} and {far:g} mm, so there is no hand to be found")
-    first = float(edges[filled[0]])
+    # What is out of range is no hand: the box must not wander off to a wall behind.
+    depth = depth * within
+    for _ in range(_TRIES):
+        found = depth[depth > 0]
+        counts, edges = np.histogram(found, bins=64, range=(near, far))
+        first = float(edges[np.flatnonzero(counts.cumsum() >= min(_ENOUGH, len(found)))[0]])
+        x, y, z, area = _nearest(depth, cam, first, half_side)
+        if area >= _HAND_MM2:
+            return x, y, z
+        depth = depth * (depth > first + half_side / 2)  # stray pixels: what is behind them?
+        if not depth.any():
+            break
+    raise FrameError(
+        f"{frame.name}: nothing of a hand's size between {near:g} and {far:g} mm, only stray pixels; there is no hand"
+    )
+
+
+def _nearest(depth: NDArray[np.float32], cam: Camera, first: float, half_side: float) -> tuple[float, ...]:
+    """The middle of what is nearest, x, y, z in mm, and how large it looks, mm^2."""
     intrinsics = (cam.fx, cam.fy, cam.cx, cam.cy)
     # The front of what is nearest: a hand before its owner's body. Then the box around its mean, until that rests.
     front = half_side / 4
-    x, y, z, _ = raster.center_of_mass(depth, *intrinsics, 0.0, 0.0, first + front, np.inf, front)
+    x, y, z, n = raster.center_of_mass(depth, *intrinsics, 0.0, 0.0, first + front, np.inf, front)
     for _ in range(_STEPS):
-        nx, ny, nz, n = raster.center_of_mass(depth, *intrinsics, x, y, z, half_side, half_side)
-        if n == 0:
+        nx, ny, nz, inside = raster.center_of_mass(depth, *intrinsics, x, y, z, half_side, half_side)
+        if inside == 0:
             break
+        n = inside
         moved = max(abs(nx - x), abs(ny - y), abs(nz - z))
         x, y, z = nx, ny, nz
         if moved < 0.5:
             break
-    return float(x), float(y), float(z)
+    return float(x), float(y), float(z), n * z * z / (cam.fx * cam.fy)
 
 
 def _within_box(frame: Frame) -> tuple[NDArray[np.float32], Camera]:

@@ -8,6 +8,7 @@ from typing import Any, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from gmaps.camera import Camera
 from gmaps.center import find_center
 from gmaps.errors import FrameError, UsageError, unknown_name
 from gmaps.frame import Crop, Cube, Frame, Projection
@@ -99,6 +100,7 @@ def crop_dataset_frame(
     depth_range: tuple[float, float],
     params: CropParams,
     center: NDArray[np.floating] | None = None,
+    picture: Camera | None = None,
 ) -> Crop:
     """Crop a data set's frame as a build does.
 
@@ -112,8 +114,29 @@ def crop_dataset_frame(
         How to crop.
     center : (3,), optional
         mm, camera axes; the row of the centre file for center "file".
+    picture
+        The camera of the whole image, where the frame may hold a part of it.
+
+    Raises
+    ------
+    FrameError
+        No centre, no pixel in the cube, or all joints outside the picture: what is in the cube then is no hand.
     """
+    if frame.labelled:
+        _check_in_picture(frame, picture or frame.camera)
     how = params.center if center is None else center
     cube = Cube(find_center(frame, how, params.half_side, depth_range), params.half_side)
     crop = crop_frame(frame, cube, size=params.size, projection=params.projection)
     return replace(crop, arrays=frame.arrays) if frame.arrays else crop
+
+
+def _check_in_picture(frame: Frame, picture: Camera) -> None:
+    joints = np.ascontiguousarray(frame.joints, np.float32)
+    cam = picture if frame.depth.shape != (picture.height, picture.width) else frame.camera
+    if joint_kernels.any_in_picture(joints, cam.fx, cam.fy, cam.cx, cam.cy, cam.width, cam.height):
+        return
+    u, v, _ = np.median(cam.project(joints), axis=0)
+    raise FrameError(
+        f"{frame.name}: all its joints lie outside the picture, about column {u:.0f} and row {v:.0f} of "
+        f"{cam.width} x {cam.height}: the hand has left it, or axes, unit or camera are wrong"
+    )

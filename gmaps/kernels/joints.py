@@ -46,6 +46,18 @@ def plausible(joints, farthest):
 
 
 @jit
+def any_in_picture(joints, fx, fy, cx, cy, width, height):
+    """Whether a pixel of an image shows where one of (J, 3) float32 joints, mm, camera axes, is."""
+    for j in range(joints.shape[0]):
+        z = np.float64(joints[j, 2])
+        if z > 0:
+            u, v = joints[j, 0] / z * fx + cx, joints[j, 1] / z * fy + cy
+            if -0.5 <= u <= width - 0.5 and -0.5 <= v <= height - 0.5:
+                return True
+    return False
+
+
+@jit
 def pixels(joints, x, y, z, h, perspective, size, out):
     """Sub-pixel positions of joints on a grid over the cube.
 

@@ -116,7 +116,7 @@ class FrameCrops:
             if value is None or np.shape(value) != a.shape:
                 what = "is missing" if value is None else f"has shape {np.shape(value)}, not {a.shape}"
                 raise FrameError(f"{frame.name}: {a.name} {what}, which {self.name} declares of every frame")
-        return crop_dataset_frame(frame, self.dataset.info.depth_range, self.params, center)
+        return crop_dataset_frame(frame, self.dataset.info.depth_range, self.params, center, self.dataset.camera)
 
     @property
     def arrays(self) -> tuple[FrameArray, ...]:

@@ -128,6 +128,68 @@ def test_center_of_mass_finds_the_nearest_thing_not_the_body_behind():
     assert abs(y + 30 * 500 / 241.42) < 2
 
 
+def scene(*parts):
+    """A frame of planes: (slice of rows, slice of columns, mm)."""
+    depth = np.zeros((240, 320), np.float32)
+    for rows, cols, mm in parts:
+        depth[rows, cols] = mm
+    return Frame(depth, CAMERA, np.full((1, 3), np.nan, np.float32), name="f")
+
+
+WALL = (slice(None), slice(None), 1100)
+HAND = (slice(100, 150), slice(200, 240), 600)
+
+
+@pytest.mark.parametrize(
+    ("parts", "message"),
+    [
+        ([WALL], "no depth between 100 and 1000 mm"),
+        ([WALL, (slice(120, 121), slice(160, 161), 999)], "only stray pixels"),
+        ([(slice(120, 121), slice(160, 161), 999)], "only stray pixels"),
+        ([WALL, (slice(0, 240, 24), slice(0, 320, 32), 500)], "only stray pixels"),  # 100 of them, far apart
+        ([WALL, (slice(0, 5), slice(0, 5), 400), (slice(230, 235), slice(0, 5), 800)], "only stray pixels"),
+    ],
+)
+def test_no_hand_in_range_is_a_rejection(parts, message):
+    with pytest.raises(FrameError, match=rf"^f: .*{message}"):
+        find_center(scene(*parts), "com", 120, (100, 1000))
+
+
+@pytest.mark.parametrize(
+    "strays",
+    [(slice(0, 240, 24), slice(0, 100, 10), 200), (slice(5, 8), slice(5, 8), 150), (slice(0, 9), slice(0, 9), 110)],
+)
+def test_stray_pixels_and_walls_do_not_move_the_centre(strays):
+    want = find_center(scene(HAND), "com", 120, (100, 1000))
+    np.testing.assert_allclose(
+        want, [(219.5 - 160) * 600 / CAMERA.fx, (124.5 - 120) * 600 / CAMERA.fy, 600], atol=0.01
+    )
+    assert find_center(scene(WALL, strays, HAND), "com", 120, (100, 1000)) == pytest.approx(want, abs=1e-6)
+    near_far = scene((slice(None), slice(None), 650), HAND)  # a wall within the cube, out of range
+    assert find_center(near_far, "com", 120, (100, 640)) == pytest.approx(want, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "good"),
+    [(0, 0, True), (-480, 0, False), (480, 0, False), (0, 400, False), (0, -400, False), (-370, 0, True)],
+)
+def test_a_hand_outside_its_picture_is_a_rejection(x, y, good):
+    """A table in view is no hand: about -370 mm the outermost joints are still seen."""
+    offsets = np.linspace(-20, 20, 21)[:, None] * [1, 1, 0]
+    joints = (offsets + np.array([x, y, 560])).astype(np.float32)
+    frame = Frame(np.full((240, 320), 600, np.float32), CAMERA, joints, name="f")
+    part = Frame(frame.depth[100:, 50:200], CAMERA.cut(50, 100, 150, 140), joints, name="f")
+    for one in (frame, part):
+        if good:
+            crop_dataset_frame(one, (100, 1000), CropParams(), None, CAMERA)
+        else:
+            with pytest.raises(FrameError, match=r"^f: all its joints lie outside the picture, about column"):
+                crop_dataset_frame(one, (100, 1000), CropParams(), None, CAMERA)
+    behind = Frame(frame.depth, CAMERA, -joints, name="f")
+    with pytest.raises(FrameError, match="outside the picture"):
+        crop_dataset_frame(behind, (100, 1000), CropParams(), None, CAMERA)
+
+
 def test_center_files(tmp_path):
     file = tmp_path / "center_uvd.txt"
     file.write_text("160 120 400\n\ninvalid\n260 20 500\n")

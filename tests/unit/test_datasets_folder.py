@@ -601,7 +601,7 @@ def names_of(root, split, **options):
 
 
 def test_splits_by_subject_and_sequence(tmp_path):
-    root = people(tmp_path, '\n[splits]\ntest = { subject = ["S2"], sequence = ["open", "never"] }\n')
+    root = people(tmp_path, '\n[splits]\ntest = { subject = ["S2"], sequence = ["open"] }\n')
     everything = names_of(root, "all")
     assert len(everything) == 8
     assert everything == sorted(everything, key=lambda n: (n.split("/")[:2], len(n)))
@@ -833,6 +833,47 @@ def test_check_names_what_is_missing_and_what_is_too_much(tmp_path):
     text = " ".join(problems.values())
     for said in ("d/0.png: no PNG", "j/1.npy: 251 bytes", "first j/3.npy", "dataset.toml says 5 frames"):
         assert said in text
+
+
+SPLITS = '\n[depth]\nfiles = "{subject}/{sequence}/{frame}.png"\n[splits]\n'
+
+
+@pytest.mark.parametrize(
+    ("splits", "message"),
+    [
+        ("test = { subject = ['dora', 'Emil'] }", r"'Emil'.*Did you mean 'emil'\? There are anna, dora, emil"),
+        ("train = { subject = ['anna'], sequence = ['1', '3'] }", "splits.train names sequence '3'.* There are 1, 2"),
+        ("test = { subject = ['dora '] }", "names subject 'dora '.*Did you mean 'dora'"),
+        ("test = { sequence = ['01'] }", "names sequence '01'"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_names_in_splits_that_no_frame_has(splits, message, split, tmp_path):
+    root = tree(tmp_path / "t", SPLITS + splits, frames=0)
+    for name in ("anna", "dora", "emil"):
+        for sequence in "12":
+            save_image(root / name / sequence / "0.png", depth(1))
+    with pytest.raises(DatasetError, match=message):
+        load_dataset("folder", root, split=split).index()
+    assert any("no frame here has it" in c.problem for c in check_dataset("folder", root))
+
+
+def test_splits_that_are_folders_of_another_name(tmp_path):
+    root = tree(tmp_path / "t", '\n[depth]\nfiles = "{split}/{frame}.png"\n', frames=0)
+    for name in ("Train", "val"):
+        save_image(root / name / "0.png", depth(1))
+    with pytest.raises(DatasetError, match=r"is in split train: .* of depth.files is Train, val; say in"):
+        load_dataset("folder", root, split="train").index()
+
+
+def test_check_warns_of_joints_outside_the_picture(tmp_path):
+    root = tree(tmp_path / "t", shared(tmp_path, files="j.npy"))
+    rows = joints(3)
+    rows[1, :, 0] -= 200
+    np.save(root / "j.npy", rows)
+    (bad,) = [c for c in check_dataset("folder", root) if not c.ok]
+    assert (bad.what, bad.found, bad.expected) == ("joints in the picture", 2, 3)
+    assert bad.problem.startswith("1 frames have all joints outside the picture")
 
 
 def test_check_warns_of_a_wrong_unit(tmp_path):

@@ -152,14 +152,14 @@ def _strangers(root: Path, known: set[str], files: Pattern, what: str) -> list[C
 
 
 def _shared_labels(root: Path, frames: Frames, said: Description, joints: Joints) -> list[Check]:
-    checks, depths = [], []
+    checks, found = [], []
     for name, rows in label_files(frames, joints).items():
         problems, count = [], 0
         try:
             labels = read_shared(root, name, said)
             count = len(labels.joints)
             lines = match_labels(frames, rows, labels, said, joints, name)
-            depths.append(labels.joints[lines[lines >= 0], :, 2])
+            found.append(labels.joints[lines[lines >= 0]])
             if labels.faults:
                 problems.append(f"{len(labels.faults)} bad rows, first: {min(labels.faults.items())[1]}")
             if (lines < 0).any():
@@ -168,8 +168,9 @@ def _shared_labels(root: Path, frames: Frames, said: Description, joints: Joints
         except DatasetError as error:
             problems.append(str(error))
         checks.append(Check(name, count, len(rows), "; ".join(problems)))
-    if depths:
-        checks.append(_distance(np.concatenate(depths), said))
+    if found:
+        known = np.concatenate(found)
+        checks += [_distance(known[..., 2], said), _in_picture(known, said)]
     return checks
 
 
@@ -183,6 +184,17 @@ def _distance(depths: NDArray[np.float32], said: Description) -> Check:
     low, high = np.percentile(good, [1, 99])
     problem = "" if inside > 0.5 else "are joints.unit, joints.axes, joints.kind and depth_range right?"
     return Check("joints' distance", f"{low:.0f} to {high:.0f} mm", f"{near:g} to {far:g} mm", problem)
+
+
+def _in_picture(joints: NDArray[np.float32], said: Description) -> Check:
+    """Whether frames show where their joints are: wrong axes, or another camera, show here."""
+    cam, known = said.camera, np.isfinite(joints).all(axis=(1, 2)) & (joints[..., 2] > 0).all(axis=1)
+    with np.errstate(all="ignore"):
+        u, v, _ = np.moveaxis(cam.project(joints[known]), -1, 0)
+    inside = ((u >= -0.5) & (u <= cam.width - 0.5) & (v >= -0.5) & (v <= cam.height - 0.5)).any(axis=1)
+    outside = int(np.count_nonzero(~inside))
+    problem = f"{outside} frames have all joints outside the picture: are joints.axes and camera right?"
+    return Check("joints in the picture", int(np.count_nonzero(inside)), len(inside), problem if outside else "")
 
 
 def _one_file(root: Path, name: str) -> Check:

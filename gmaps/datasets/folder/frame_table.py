@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from pathlib import Path
 from typing import NamedTuple
 
@@ -27,6 +28,7 @@ class Table(NamedTuple):
 def in_split(frames: Frames, split: str, said: Description, root: Path) -> NDArray[np.bool_]:
     """(N,) bool, the frames of "train" or "test"."""
     place = {"split": 0, "subject": 1, "sequence": 2}
+    _check_names(frames, said, root)
 
     def chosen(wanted: dict[str, tuple[str, ...]]) -> NDArray[np.bool_]:
         mask = np.ones(len(frames), bool)
@@ -38,6 +40,11 @@ def in_split(frames: Frames, split: str, said: Description, root: Path) -> NDArr
     if not said.splits:
         if "split" not in said.depth.files.names:
             raise DatasetError(f"{root / FILE} tells of no train and test: write [splits], or say split all")
+        if split not in frames.names[0]:
+            raise DatasetError(
+                f"{root}: no frame of the {len(frames)} here is in split {split}: {{split}} of depth.files is "
+                f"{', '.join(frames.names[0])}; say in [splits] of {FILE} which is which"
+            )
         return chosen({"split": (split,)})
     masks = {name: chosen(wanted) for name, wanted in said.splits.items()}
     if split not in masks:  # the rest
@@ -46,6 +53,22 @@ def in_split(frames: Frames, split: str, said: Description, root: Path) -> NDArr
         name = said.depth.files.path(frames.values(int(both[0])))
         raise DatasetError(f"{root / FILE}: {len(both)} frames, first {name}, are in train and in test of [splits]")
     return masks[split]
+
+
+def _check_names(frames: Frames, said: Description, root: Path) -> None:
+    """Refuse names in [splits] that no frame has: by a slip, its frames would be trained on instead of tested."""
+    for split, wanted in said.splits.items():
+        for key, names in wanted.items():
+            there = frames.names[("split", "subject", "sequence").index(key)]
+            for name in names:
+                if name not in there:
+                    near = difflib.get_close_matches(name.lower(), [n.lower() for n in there], n=1, cutoff=0.5)
+                    meant = next((n for n in there if near and n.lower() == near[0]), None)
+                    hint = f" Did you mean {meant!r}?" if meant else ""
+                    raise DatasetError(
+                        f"{root / FILE}: splits.{split} names {key} {name!r}, and no frame here has it.{hint} There "
+                        f"are {', '.join(there[:20])}"
+                    )
 
 
 def read_table(root: Path, said: Description) -> Table:
