@@ -20,6 +20,22 @@ if TYPE_CHECKING:
 )
 @click.option("--coords", metavar="uvd|xyz", help="What PRED.txt holds; by default uvd, and xyz for hands17.")
 @click.option("--groundtruth-coords", metavar="uvd|xyz", help="The same of GT.txt.")
+@click.option(
+    "--axes",
+    default="right,down,forward",
+    metavar="A,B,C",
+    help="Where x, y, z of PRED.txt point; y up: right,up,forward.",
+)
+@click.option("--unit", type=float, default=1.0, help="mm that a length of PRED.txt stands for: 1000 for metres.")
+@click.option("--order", default="", metavar="N,N,...", help="Place in a line of PRED.txt of each joint, from 0.")
+@click.option("--as-is", is_flag=True, help="Judge PRED.txt though another convention would explain its errors.")
+@click.option(
+    "--pck",
+    default="box",
+    show_default=True,
+    metavar="box|nsrm",
+    help="What the rate in the image is: ours, or NSRM's.",
+)
 @click.option("--angles", metavar="FILE", help="Yaw and pitch of each frame, degrees, for viewpoint curves.")
 @click.option("--groups", metavar="FILE", help="A label a frame, such as its subject: mean errors by label.")
 @click.option("--save", metavar="DIR|P.png", help="Draw the curves and bars: a picture each, or all in one.")
@@ -30,6 +46,11 @@ def evaluate(
     groundtruth: str,
     coords: str | None,
     groundtruth_coords: str | None,
+    axes: str,
+    unit: float,
+    order: str,
+    as_is: bool,
+    pck: str,
     angles: str | None,
     groups: str | None,
     save: str | None,
@@ -55,7 +76,14 @@ def evaluate(
     labels = None
     if groups is not None:
         labels = {name: truth.keep(rows) for name, rows in read_groups(groups, len(truth.valid)).items()}
-    found = [evaluate_file(p, truth, protocol, coordinates=coords, groups=labels, angles=turned) for p in predictions]
+    places = _places(order)
+    found = [
+        evaluate_file(
+            p, truth, protocol, coordinates=coords, axes=axes.split(","), unit=unit, order=places, as_is=as_is,
+            groups=labels, angles=turned, pck=pck,
+        )
+        for p in predictions
+    ]  # fmt: skip
     if as_json:
         values = [e.to_dict() for e in found]
         print_json(values if len(values) > 1 else values[0])
@@ -69,6 +97,13 @@ def evaluate(
 
         for path in save_figures(found, save):
             click.echo(f"drawn to {path}", err=as_json)
+
+
+def _places(order: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(word) for word in order.split(",")) if order else ()
+    except ValueError:
+        raise click.UsageError(f"--order is places, 0,1,2 and so on, not {order}") from None
 
 
 def _print(found: list[Evaluation]) -> None:

@@ -12,6 +12,10 @@ from gmaps.errors import UsageError, unknown_name
 #: Where the field draws its success curves, mm.
 THRESHOLDS_MM: NDArray[np.int64] = np.arange(85)
 Over = Literal["max", "mean", "joint"]
+#: See `pck_2d`.
+PCK_DEFINITIONS = ("box", "nsrm")
+#: A crop of NSRM's is so many times as wide as the box around the hand.
+NSRM_CROP = 2.2
 
 
 def joint_errors(predicted: ArrayLike, true: ArrayLike) -> NDArray[np.float64]:
@@ -88,6 +92,8 @@ def pck_2d(
     *,
     size: ArrayLike | None = None,
     visible: ArrayLike | None = None,
+    definition: str = "box",
+    width: ArrayLike | None = None,
 ) -> NDArray[np.float64]:
     """Percentage of correct keypoints in the image, as a share: those within a threshold of the truth.
 
@@ -98,15 +104,34 @@ def pck_2d(
     thresholds : (T,)
         In units of the hand's size.
     size : (N,), optional
-        Pixels; by default the longer side of the box around each frame's true, visible joints (as NSRM does).
+        Pixels; by default the longer side of the box around each frame's true, visible joints.
     visible : (N, J) bool, optional
         Joints that count; all by default.
+    definition
+        "box": a distance equal to the threshold is correct. "nsrm", as the program of NSRM (WACV 2020) prints it: it
+        is not, and the hand's size is `width` / 2.2, because its crops are squares of 2.2 times the box. All joints
+        count there.
+    width : (N,) or float, optional
+        Pixels: of the square crops, for "nsrm"; where it is not given, 2.2 times `size`.
 
     Returns
     -------
     (T,) float64
-        0 to 1. A distance equal to the threshold is correct.
+        0 to 1.
+
+    Raises
+    ------
+    UsageError
+        Shapes that do not fit, a hand without size, `width` for another definition.
+    UnknownNameError
+        No such definition.
     """
+    if definition not in PCK_DEFINITIONS:
+        raise unknown_name("definition of PCK", definition, PCK_DEFINITIONS)
+    if width is not None:
+        if definition != "nsrm" or size is not None:
+            raise UsageError("width is of NSRM's square crops: say definition='nsrm', and no size")
+        size = np.asarray(width, np.float64) / NSRM_CROP
     a, b = np.asarray(predicted, np.float64), np.asarray(true, np.float64)
     if a.shape != b.shape or a.ndim != 3 or a.shape[2] != 2:
         raise UsageError(f"keypoints have shape (N, J, 2), predicted and true alike; got {a.shape} and {b.shape}")
@@ -123,4 +148,5 @@ def pck_2d(
         row = int(np.flatnonzero(~(of > 0) & seen.any(axis=1))[0])
         raise UsageError(f"frame {row}: a hand's size must be positive (px), got {of[row]:g}; give size=")
     distance = (np.linalg.norm(a - b, axis=2) / of[:, None])[seen]
-    return np.searchsorted(np.sort(distance), np.asarray(thresholds, np.float64), side="right") / len(distance)
+    side: Literal["left", "right"] = "right" if definition == "box" else "left"
+    return np.searchsorted(np.sort(distance), np.asarray(thresholds, np.float64), side=side) / len(distance)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from gmaps.errors import UsageError
+from gmaps.evaluation.conventions import AXES, refuse_other_convention, turn
 from gmaps.evaluation.files import read_table
 from gmaps.evaluation.groundtruth import GroundTruth
 from gmaps.evaluation.metrics import THRESHOLDS_MM, Over, area_under, joint_errors, pck_2d, success_rate
@@ -130,6 +132,9 @@ def evaluate_joints(
     name: str = "prediction",
     groups: dict[str, NDArray[np.bool_]] | None = None,
     angles: ArrayLike | None = None,
+    as_is: bool = False,
+    read_as: str = "xyz",
+    pck: str = "box",
 ) -> Evaluation:
     """Judge joints in mm.
 
@@ -145,11 +150,19 @@ def evaluate_joints(
         Parts of the frames; by default the protocol's, where N is the whole test set.
     angles : (N, 2), optional
         Yaw and pitch, degrees; by default from the true joints, where the protocol draws viewpoint curves.
+    as_is
+        Judge them even where another convention explains why they are so far off.
+    read_as
+        "uvd" or "xyz": what the joints were read from.
+    pck
+        "box" or "nsrm": see `pck_2d`.
 
     Raises
     ------
     UsageError
         Shapes that do not fit, or values that are not finite.
+    PredictionError
+        Joints of another convention: y up, metres, u v d taken for x y z, another order.
     """
     a = protocol.select(np.asarray(predicted, np.float64))
     b = protocol.select(np.asarray(true, np.float64))
@@ -157,21 +170,25 @@ def evaluate_joints(
     if not np.isfinite(errors).all():
         row = int(np.flatnonzero(~np.isfinite(errors).all(axis=1))[0])
         raise UsageError(f"{name}: joints of frame {row} (from 0) are not finite")
+    if not as_is:
+        refuse_other_convention(name, a, b, protocol.camera, read_as)
     groups = protocol.groups(len(errors)) if groups is None else groups
     derived = angles is None and protocol.palm is not None
     if derived and protocol.palm is not None:
         angles = palm_angles(b, *protocol.palm)
     found = None if angles is None else np.asarray(angles, np.float64)
-    return Evaluation(name, protocol, errors, groups, found, derived, _pck(a, b, protocol))
+    return Evaluation(name, protocol, errors, groups, found, derived, _pck(a, b, protocol, pck))
 
 
-def _pck(a: NDArray[np.float64], b: NDArray[np.float64], protocol: Protocol) -> NDArray[np.float64] | None:
+def _pck(
+    a: NDArray[np.float64], b: NDArray[np.float64], protocol: Protocol, definition: str
+) -> NDArray[np.float64] | None:
     """The rate in the image, where there is one: all joints before the camera, no true hand a single point."""
     if not ((a[..., 2] > 0).all() and (b[..., 2] > 0).all()):
         return None
     px = [protocol.camera.project(p)[..., :2] for p in (a, b)]
     size = np.ptp(px[1], axis=1).max(axis=1)
-    return pck_2d(px[0], px[1], PCK_AT, size=size) if (size > 0).all() else None
+    return pck_2d(px[0], px[1], PCK_AT, size=size, definition=definition) if (size > 0).all() else None
 
 
 def evaluate_file(
@@ -180,8 +197,13 @@ def evaluate_file(
     protocol: Protocol,
     *,
     coordinates: str | None = None,
+    axes: Sequence[str] = AXES,
+    unit: float = 1.0,
+    order: Sequence[int] = (),
+    as_is: bool = False,
     groups: dict[str, NDArray[np.bool_]] | None = None,
     angles: NDArray[np.float64] | None = None,
+    pck: str = "box",
 ) -> Evaluation:
     """Judge a file in the field's format.
 
@@ -195,6 +217,11 @@ def evaluate_file(
         Of the data set.
     coordinates
         What the file holds; by default as usual for the data set.
+    axes, unit, order
+        Where the file's differ: as ("right", "up", "forward") for y up, 1000 for metres, the place in the file of
+        each joint.
+    as_is, pck
+        As `evaluate_joints` takes them.
     groups, angles
         As `evaluate_joints` takes them, for the truth's valid frames.
 
@@ -204,7 +231,10 @@ def evaluate_file(
         A file that cannot be read, or does not fit the truth; the message names file, line and cure.
     """
     table = read_table(path, len(protocol.joints))
-    xyz = protocol.to_xyz(truth.match(table, protocol), coordinates)
+    xyz = turn(protocol.to_xyz(truth.match(table, protocol), coordinates), axes, unit, order)
     if groups is None and len(truth.valid) == protocol.frames:
         groups = {name: rows[truth.valid] for name, rows in protocol.groups(len(truth.valid)).items()}
-    return evaluate_joints(xyz, truth.xyz[truth.valid], protocol, name=Path(path).stem, groups=groups, angles=angles)
+    return evaluate_joints(
+        xyz, truth.xyz[truth.valid], protocol, name=Path(path).stem, groups=groups, angles=angles, as_is=as_is,
+        read_as=coordinates or protocol.coordinates, pck=pck,
+    )  # fmt: skip

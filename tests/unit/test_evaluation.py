@@ -434,6 +434,107 @@ def test_wrong_coordinates_are_suspected(files):
     assert "are its columns uvd" in result.output
 
 
+def _noisy(protocol, rows=120, noise=5.0, seed=0):
+    rng = np.random.default_rng(seed)
+    hand = rng.normal(0, 35, (1, len(protocol.joints), 3))
+    true = hand + rng.normal(0, 8, (rows, *hand.shape[1:])) + rng.uniform((-60, 20, 600), (60, 80, 900), (rows, 1, 3))
+    return true, true + rng.normal(0, noise, true.shape)
+
+
+ORDER = [3, 1, 2, 0, *range(13, 3, -1)]
+
+
+@pytest.mark.parametrize(
+    ("made", "coords", "says", "options"),
+    [
+        (lambda p, x: x * [1, -1, 1], "xyz", "as xyz, y up, it", "--axes right,up,forward"),
+        (lambda p, x: x * [-1, 1, 1], "xyz", "as xyz, x to the left, it", "--axes left,down,forward"),
+        (lambda p, x: x * [1, -1, -1], "xyz", "y up and z towards the viewer", "--axes right,up,backward"),
+        (lambda p, x: x / 1000, "xyz", "in metres", "--unit 1000"),
+        (lambda p, x: x * 10, "xyz", "in tenths of a mm", "--unit 0.1"),
+        (lambda p, x: x / 10, "xyz", "in centimetres", "--unit 10"),
+        (lambda p, x: p.camera.project(x), "xyz", "as uvd, it", "--coords uvd"),
+        (lambda p, x: x, "uvd", "as xyz, it", "--coords xyz"),
+        (lambda p, x: x * [1, -1, 1], "uvd", "as xyz, y up, it", "--coords xyz --axes right,up,forward"),
+        (lambda p, x: x * [1, -1, 1] / 1000, "uvd", "as xyz, y up, in metres",
+         "--coords xyz --axes right,up,forward --unit 1000"),
+        (lambda p, x: p.camera.project(x * [1, -1, 1]), "uvd", "as uvd, y up, it", "--axes right,up,forward"),
+        (lambda p, x: x[:, ORDER], "xyz", "with joints in another order", "--order 3,1,2,0,13,12,11,10,9,8,7,6,5,4"),
+        (lambda p, x: p.camera.project(x[:, ORDER]), "uvd", "another", "--order 3,1,2,0,13,12,11,10,9,8,7,6,5,4"),
+    ],
+)  # fmt: skip
+def test_another_convention_is_named_and_taken_by_its_option(tmp_path, made, coords, says, options):
+    p = ev.get_protocol("nyu")
+    true, predicted = _noisy(p)
+    ev.write_table(tmp_path / "gt.txt", p.to_file(true), decimals=6)
+    ev.write_table(tmp_path / "p.txt", made(p, predicted), decimals=6)
+    args = ["--dataset", "nyu", tmp_path / "p.txt", "--groundtruth", tmp_path / "gt.txt"]
+    result = run(*args, "--coords", coords)
+    assert result.exit_code == 1
+    assert says in result.output
+    assert f"Say {options}, or --as-is" in result.output
+    # What it says to say is right.
+    told = options.split() if "--coords" in options else ["--coords", coords, *options.split()]
+    found = json.loads(run(*args, *told, "--json").stdout)
+    want = np.linalg.norm(predicted - true, axis=2).mean()
+    assert found["mean_error_mm"] == pytest.approx(want, abs=0.01)
+    wrong = json.loads(run(*args, "--coords", coords, "--as-is", "--json").stdout)
+    assert wrong["mean_error_mm"] > 3 * want
+
+
+@pytest.mark.parametrize("noise", [0.1, 8.0, 30.0, 90.0])
+def test_bad_predictions_of_the_right_convention_are_judged(noise):
+    p = ev.get_protocol("nyu")
+    true, predicted = _noisy(p, noise=noise)
+    still = np.broadcast_to(true.mean(axis=0), true.shape)  # a network that learnt nothing
+    point = np.broadcast_to(true.mean(axis=1, keepdims=True), true.shape)
+    for a in (predicted, still, point, predicted[:, ::-1] * 0 + [0, 0, 700]):
+        found = ev.evaluate_joints(a, true, p)
+        assert found.mean_error == pytest.approx(np.linalg.norm(a - true, axis=2).mean())
+
+
+def test_joints_of_another_convention_in_python():
+    p = ev.get_protocol("nyu")
+    true, predicted = _noisy(p)
+    with pytest.raises(PredictionError, match=r"ours: are its columns xyz\? .* as xyz, y up, it would be 8"):
+        ev.evaluate_joints(predicted * [1, -1, 1], true, p, name="ours")
+    assert ev.evaluate_joints(predicted * [1, -1, 1], true, p, as_is=True).mean_error > 80
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--axes", "up,down,forward"], "no direction of this axis called 'up'"),
+        (["--axes", "right,down"], "axes are three"),
+        (["--unit", "0"], "more than 0"),
+        (["--unit", "nan"], "more than 0"),
+        (["--order", "0,1,1"], "each place of the file's 14 joints once"),
+        (["--order", "a"], "--order is places"),
+        (["--pck", "nsmr"], "Did you mean 'nsrm'"),
+    ],
+)
+def test_wrong_conventions_on_the_command_line(files, options, message):
+    truth, prediction = files()
+    result = run("--dataset", "nyu", prediction, "--groundtruth", truth, *options)
+    assert result.exit_code == 2
+    assert message in result.output
+
+
+def test_pck_of_nsrm_is_strict_and_of_the_crops_width():
+    true = np.array([[[0, 0], [100, 0], [0, 50]]], float)
+    off = true + np.array([[[0, 0], [5, 0], [0, 11]]])
+    np.testing.assert_allclose(ev.pck_2d(off, true, (0.05, 0.11, 0.12), definition="nsrm"), [1 / 3, 2 / 3, 1])
+    np.testing.assert_allclose(ev.pck_2d(off, true, (0.05, 0.11), definition="box"), [2 / 3, 1])
+    # The program: distance < threshold * width / 2.2
+    distance, width, at = np.array([0, 5, 11]), 368, np.array([0.01, 0.03, 0.05, 0.07])
+    want = [(distance < t * width / 2.2).mean() for t in at]
+    np.testing.assert_allclose(ev.pck_2d(off, true, at, definition="nsrm", width=width), want)
+    with pytest.raises(UnknownNameError, match=r"no definition of PCK called 'NSRM'.*Did you mean 'nsrm'"):
+        ev.pck_2d(off, true, definition="NSRM")
+    with pytest.raises(UsageError, match="width is of NSRM's square crops"):
+        ev.pck_2d(off, true, width=368)
+
+
 def test_unknown_evaluation():
     with pytest.raises(UnknownNameError, match="Did you mean 'icvl'"):
         ev.get_protocol("icvll")
