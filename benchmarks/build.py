@@ -14,7 +14,6 @@ from multiprocessing.pool import ThreadPool
 from pathlib import Path
 from typing import Any
 
-import cv2
 import h5py
 import numpy as np
 import psutil
@@ -23,7 +22,6 @@ from numpy.typing import NDArray
 import gmaps
 from benchmarks.timing import write
 from gmaps.datasets.write.frame_files import write_joint_txt, write_msra_bin
-from gmaps.datasets.write.tree import write_tree
 from gmaps.maps import DEFAULT_MAPS
 from tests.reference import handmap
 
@@ -32,7 +30,6 @@ FRAMES = 76_000
 #: Frames that are rendered; the others are further names of the same files.
 DISTINCT = 2_000
 ROUNDS = 3
-PNG_FRAMES = 1_500
 #: Frames for the original's way, which is slow.
 ORIGINAL = 400
 
@@ -128,36 +125,6 @@ def build_as_the_original(root: Path, out: Path, frames: int) -> float:
     return time.perf_counter() - started
 
 
-def png_share(folder: Path) -> dict[str, Any]:
-    """Share of a build from 640 x 480 PNGs that is not their decoding: processor time, in this process."""
-    root = folder / "nyu"
-    write_tree(root, "nyu", PNG_FRAMES, seed=secrets.randbelow(2**31), workers=os.cpu_count() or 1)
-    cv2.setNumThreads(1)
-    files = [np.fromfile(f, np.uint8) for f in sorted(root.glob("*/depth_1_*.png"))]
-    found: dict[str, Any] = {}
-    for joints in (14, 36):
-        shares = []
-        for _ in range(ROUNDS):
-            started = time.process_time()
-            for data in files:
-                cv2.imdecode(data, cv2.IMREAD_UNCHANGED)
-            decoding = time.process_time() - started
-            started = time.process_time()
-            options = {"joints": joints}
-            out = folder / "nyu.zarr"
-            gmaps.build("nyu", out, DEFAULT_MAPS, root=root, workers=0, progress=False, dataset_options=options)
-            whole = time.process_time() - started
-            shutil.rmtree(out)
-            shares.append((1 - decoding / whole, decoding / len(files), whole / len(files)))
-        share, decoding, whole = (statistics.median(s[k] for s in shares) for k in range(3))
-        print(
-            f"\nNYU files, {joints} joints: {1000 * whole:.2f} ms of a core a frame, of which {1000 * decoding:.2f} "
-            f"decode the PNG: {100 * share:.0f} % is not decoding (must 40 %, aim 25 %)."
-        )
-        found |= {f"png_share_{joints}": share, f"png_decode_{joints}": decoding, f"png_frame_{joints}": whole}
-    return found
-
-
 def run() -> list[dict[str, Any]]:
     """Measure and print."""
     rows: list[dict[str, Any]] = []
@@ -187,7 +154,6 @@ def run() -> list[dict[str, Any]]:
         old = Path(folder) / "original"
         old.mkdir()
         peer = ORIGINAL / statistics.median(build_as_the_original(root, old, ORIGINAL) for _ in range(ROUNDS))
-        pngs = png_share(Path(folder))
     print(f"\n## Build: MSRA files, {len(DEFAULT_MAPS)} kinds of map, {FRAMES} frames\n")
     print("| workers | frames/s | start-up | frames/s without start-up | largest worker |")
     print("|---|---|---|---|---|")
@@ -198,7 +164,7 @@ def run() -> list[dict[str, Any]]:
         )
     one, two = (r["without_start_up"] for r in rows)
     ratio = rows[1]["frames_per_second"] / peer
-    rows.append({"original_frames_per_second": peer, "ratio": ratio, "two_workers_against_one": two / one, **pngs})
+    rows.append({"original_frames_per_second": peer, "ratio": ratio, "two_workers_against_one": two / one})
     print(
         f"\nThe original's way, {os.cpu_count()} threads: {peer:,.0f} frames/s, so {ratio:.1f}x (must 25x, aim 60x)."
     )

@@ -33,6 +33,8 @@ _PIXEL_BYTES = {"rgb8": 3, "grey8": 1, "grey16": 2}
 _SPECIAL = (b"tRNS", b"acTL")
 #: No byte of deflated data holds more bytes than this.
 _MOST_INFLATED = 1032
+#: Bytes of a chunk's data, and what it is.
+_HEAD = struct.Struct(">I4s")
 #: Bytes from the file's start to the end of the header.
 HEADER_BYTES = 33
 
@@ -154,12 +156,11 @@ def _read_chunks(data: bytes, name: str) -> tuple[list[memoryview], bool]:
     pieces: list[memoryview] = []
     plain, last = data[26:29] == b"\0\0\0", b""  # deflate, the five filters, not interlaced
     while at + 12 <= len(data):
-        length, tag = struct.unpack_from(">I4s", data, at)
+        length, tag = _HEAD.unpack_from(data, at)
         end = at + 12 + length
         if end > len(data):
             break
-        (crc,) = struct.unpack_from(">I", data, end - 4)
-        if deflate.crc32(view[at + 4 : end - 4]) != crc:
+        if deflate.crc32(view[at + 4 : end - 4]) != int.from_bytes(data[end - 4 : end], "big"):
             raise FrameError(f"{name}: damaged at byte {at} (checksum of {tag!r}); restore it from the archive")
         if tag == b"IEND":
             return pieces, plain

@@ -13,7 +13,7 @@ def green_blue_mm(image, background, out):
 
     Parameters
     ----------
-    image : (H, W, 3) uint8
+    image : (H, W, 3) uint8, contiguous
         Red, green, blue.
     background : int
         Depths from here on, mm, are no data.
@@ -26,12 +26,14 @@ def green_blue_mm(image, background, out):
         0 if red is 0 everywhere.
     """
     red = np.uint8(0)
-    limit = np.uint16(background)
+    limit = np.int32(background)
     for r in range(out.shape[0]):
-        for c in range(out.shape[1]):
-            red |= image[r, c, 0]
-            mm = np.uint16(image[r, c, 2] | (np.uint16(image[r, c, 1]) << np.uint16(8)))
-            out[r, c] = np.float32(mm) if mm < limit else np.float32(0)
+        # A line of bytes and a count that cannot be negative: only so it is vectorised.
+        line, target = image[r].reshape(-1), out[r]
+        for c in range(np.uint64(target.size)):
+            red |= line[3 * c]
+            mm = np.int32(line[3 * c + 2]) | (np.int32(line[3 * c + 1]) << np.int32(8))
+            target[c] = np.float32(mm if mm < limit else np.int32(0))
     return int(red)
 
 
