@@ -22,9 +22,9 @@ from zarr.storage import FsspecStore
 import gmaps
 from benchmarks.timing import Row, table, take_turns, write
 from gmaps.pipeline.edit import add_maps, remove_maps
+from gmaps.store.checksums import read_checksums, verify_checksums
 from gmaps.store.export import export_hdf5
 from gmaps.store.object_store import Place
-from gmaps.store.verify import read_checksums, verify_checksums
 
 FRAMES = 2048
 BATCH = 128

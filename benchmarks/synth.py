@@ -24,9 +24,9 @@ from gmaps.datasets.write.layouts import CAMERA, LAYOUTS, make_items
 from gmaps.datasets.write.tree import make_frame, write_tree
 from gmaps.synth.poses import FAMILIES
 from gmaps.synth.render import render_mesh
-from gmaps.synth.scene import Stage, make_scene
 from gmaps.synth.sensor import SENSORS, get_sensor
 from gmaps.synth.skin import hand_mesh
+from gmaps.synth.stage import Stage, make_hand
 
 HANDS = 68
 STAGE = Stage(CAMERA, (300.0, 650.0))
@@ -69,12 +69,12 @@ def run() -> list[Any]:
     seed = secrets.randbelow(2**31)
     print(f"synthetic hands of seed {seed}, 640 x 480")
     families = [FAMILIES[k % len(FAMILIES)] for k in range(HANDS)]
-    scenes = [make_scene(seed, k, k % 10, families[k], STAGE) for k in range(HANDS)]
+    scenes = [make_hand(seed, k, k % 10, families[k], STAGE) for k in range(HANDS)]
     meshes = [s.vertices() for s in scenes]
     images = [render_mesh(m, CAMERA).depth for m in meshes]
     steps = {
         "pose, free of contact": _each(
-            [partial(make_scene, seed, k, k % 10, families[k], STAGE) for k in range(HANDS)]
+            [partial(make_hand, seed, k, k % 10, families[k], STAGE) for k in range(HANDS)]
         ),
         "skin": _each([s.vertices for s in scenes]),
         "depth and segmentation": _each([partial(render_mesh, m, CAMERA) for m in meshes]),

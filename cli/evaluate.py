@@ -107,7 +107,7 @@ def _places(order: str) -> tuple[int, ...]:
 
 
 def _print(found: list[Evaluation]) -> None:
-    from gmaps.evaluation.report import PCK_AT, TABLE_MM
+    from gmaps.evaluation.evaluate import PCK_AT, TABLE_MM
 
     frames, joints = found[0].errors.shape
     click.echo(f"{found[0].protocol.name}: {frames:,} frames, {joints} joints. Errors in mm, rates in % of frames.\n")

@@ -114,7 +114,7 @@ def maps(name: str | None, cost: bool, save: str | None, as_json: bool) -> None:
         return
     facts = _facts(name) | ({"microseconds": _cost(name)} if cost else {})
     if save:
-        from gmaps.plot.kind import kind_figure
+        from gmaps.plot.maps_figure import kind_figure
         from gmaps.plot.sample import save_figure
 
         save_figure(kind_figure(name), save)

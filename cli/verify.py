@@ -34,7 +34,7 @@ def verify(
     from gmaps.pipeline.edit import unfinished_addition
     from gmaps.pipeline.verify import recompute_rows
     from gmaps.store import open_store
-    from gmaps.store.verify import verify_checksums
+    from gmaps.store.checksums import verify_checksums
 
     path = find_store(store)
     opened = open_store(path)

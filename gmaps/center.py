@@ -16,7 +16,7 @@ from gmaps.frame import Frame
 from gmaps.kernels import joints as joint_kernels
 from gmaps.kernels import raster
 
-#: Steps of the mean shift that `com` takes; it settles within three or four.
+#: Steps of the mean shift that `com` takes; it rests after three or four.
 _STEPS = 8
 #: A surface this big, in pixels, counts as something and not as noise.
 _ENOUGH = 64

@@ -9,7 +9,7 @@ from gmaps.datasets.hands17 import CAMERA as HANDS17
 from gmaps.datasets.write.frame_files import write_grey_png
 from gmaps.skeleton import get_skeleton
 from gmaps.synth.render import render_mesh
-from gmaps.synth.scene import Stage, make_scene
+from gmaps.synth.stage import Stage, make_hand
 
 FRAMES = 3
 MSRA = get_skeleton("msra21")
@@ -18,7 +18,7 @@ MSRA = get_skeleton("msra21")
 def hands(camera, nearest, farthest):
     """Depth and 21 joints of a few hands before a camera."""
     for k, family in enumerate(("open", "point", "relaxed")):
-        scene = make_scene(5, k, k, family, Stage(camera, (nearest, farthest)))
+        scene = make_hand(5, k, k, family, Stage(camera, (nearest, farthest)))
         yield render_mesh(scene.vertices(), camera).depth, scene.joints
 
 

@@ -21,9 +21,9 @@ from gmaps.skeleton import get_skeleton
 from gmaps.synth.hand import ANGLES
 from gmaps.synth.poses import FAMILIES
 from gmaps.synth.render import Image, render_mesh
-from gmaps.synth.scene import Scene, Stage, make_scene
 from gmaps.synth.sensor import SENSORS, get_sensor
 from gmaps.synth.skin import hand_mesh
+from gmaps.synth.stage import PosedHand, Stage, make_hand
 
 SKELETON = get_skeleton("msra21")
 #: MSRA's.
@@ -110,11 +110,11 @@ class Synthetic(Reader):
         name = f"synthetic frame {number}"
         return Frame(depth, CAMERA, joints, number, subject, sequence, name, arrays=arrays)
 
-    def scene(self, i: int) -> Scene:
+    def scene(self, i: int) -> PosedHand:
         """The hand of the frame at position i: its shape, its angles, its bones in camera axes."""
         number = int(self._index.frame[self.position(i)])
         family = FAMILIES[int(self._family(np.asarray(number)))]
-        return make_scene(self.seed, number, number % self.people, family, STAGE)
+        return make_hand(self.seed, number, number % self.people, family, STAGE)
 
     def _family(self, frame: NDArray[np.int64]) -> NDArray[np.int64]:
         """Which family of poses frames show. Ten people in turn show one; of more people, each shows all in time."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from gmaps.evaluation.evaluate import Evaluation, evaluate_file, evaluate_joints
 from gmaps.evaluation.files import Table, read_angles, read_groups, read_table, write_table
 from gmaps.evaluation.groundtruth import GroundTruth, read_groundtruth
 from gmaps.evaluation.metrics import THRESHOLDS_MM, area_under, joint_errors, pck_2d, success_rate
 from gmaps.evaluation.protocols import PROTOCOLS, Protocol, get_protocol, protocol_of_place
-from gmaps.evaluation.report import Evaluation, evaluate_file, evaluate_joints
 from gmaps.evaluation.viewpoint import palm_angles, viewpoint_curves
 
 __all__ = [

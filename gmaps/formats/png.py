@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gmaps.errors import FrameError, UsageError
-from gmaps.kernels.png import unfilter
+from gmaps.kernels.png_filter import unfilter
 
 Kind = Literal["rgb8", "grey8", "grey16"]
 

@@ -11,7 +11,7 @@ import math
 import numpy as np
 
 from gmaps.kernels._jit import jit
-from gmaps.kernels.multiview import _cell, place
+from gmaps.kernels.three_views import _cell, place
 
 #: Distances are truncated at this many voxels.
 BAND = 3

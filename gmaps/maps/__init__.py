@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from gmaps.errors import UsageError
 from gmaps.frame import Crop, Cube
-from gmaps.maps.base import MAPS_VERSION, Encoded, Normalize, Profile, Scene
 from gmaps.maps.kind import MapKind, get_map, list_maps, map_traits, register_map
+from gmaps.maps.scene import MAPS_VERSION, Encoded, Normalize, Profile, Scene
 
 # Imported for their registrations, in the order in which `list_maps` shows them.
 from gmaps.maps import geodesic, euclidean, heatmap, limb, multiview, occupancy, volumetric  # noqa: F401  # isort: skip

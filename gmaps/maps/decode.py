@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from gmaps.errors import UsageError
 from gmaps.frame import Crop
-from gmaps.maps.base import Scene
+from gmaps.maps.scene import Scene
 
 #: Points that vote for a joint.
 _VOTERS = 5

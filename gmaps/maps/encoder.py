@@ -15,9 +15,9 @@ from gmaps.frame import Crop, Cube, OnHand, Projection
 from gmaps.kernels import joints as joint_kernels
 from gmaps.kernels.planar import one_call
 from gmaps.kernels.planar.pool import silhouettes
-from gmaps.maps.base import FRONT_MM, Encoded, Normalize, Profile, Scene
 from gmaps.maps.geodesic import ORDER
 from gmaps.maps.kind import MapKind, get_map, list_maps
+from gmaps.maps.scene import FRONT_MM, Encoded, Normalize, Profile, Scene
 from gmaps.skeleton import Skeleton
 
 #: What a store writes: a whole map, or its hand.

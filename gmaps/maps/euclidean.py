@@ -7,9 +7,9 @@ from numpy.typing import NDArray
 
 from gmaps.frame import Crop
 from gmaps.kernels.planar import straight
-from gmaps.maps.base import Scene
 from gmaps.maps.decode import vote
 from gmaps.maps.kind import MapKind, register_map, with_directions
+from gmaps.maps.scene import Scene
 
 
 def _encode_offset(scene: Scene) -> NDArray[np.float32]:

@@ -9,9 +9,9 @@ from gmaps.errors import UsageError
 from gmaps.frame import Crop
 from gmaps.kernels.march import fmm
 from gmaps.kernels.planar import along
-from gmaps.maps.base import Encoded, Scene
 from gmaps.maps.decode import lift, multilaterate
 from gmaps.maps.kind import MapKind, register_map
+from gmaps.maps.scene import Encoded, Scene
 
 #: Of the upwind scheme. Order 2 costs half as much again as order 1 and halves the error.
 ORDER = 2

@@ -8,9 +8,9 @@ from scipy.ndimage import gaussian_filter
 
 from gmaps.frame import Crop
 from gmaps.kernels.planar import drawn
-from gmaps.maps.base import Scene
 from gmaps.maps.decode import lift, peak
 from gmaps.maps.kind import MapKind, register_map
+from gmaps.maps.scene import Scene
 
 #: Cells. Tompson et al. (2014) and HandMap.
 SIGMA = 0.8

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from gmaps.errors import GmapsError, UsageError, unknown_name
 from gmaps.frame import Crop
-from gmaps.maps.base import Encoded, Scene
+from gmaps.maps.scene import Encoded, Scene
 from gmaps.skeleton import Skeleton
 
 Factor = Literal["along", "straight"]

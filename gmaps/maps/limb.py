@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from gmaps.errors import UsageError
 from gmaps.kernels.planar import drawn
-from gmaps.maps.base import Scene
 from gmaps.maps.kind import MapKind, register_map
+from gmaps.maps.scene import Scene
 from gmaps.skeleton import Skeleton
 
 

@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gmaps.frame import Crop
-from gmaps.kernels import multiview
+from gmaps.kernels import three_views
 from gmaps.kernels.planar import along
-from gmaps.maps.base import Encoded, Profile, Scene
 from gmaps.maps.geodesic import ORDER, WEIGHT
 from gmaps.maps.kind import MapKind, register_map
+from gmaps.maps.scene import Encoded, Profile, Scene
 
 #: (row, col) of each view, as axes x = 0, y = 1, z = 2.
 AXES = ((1, 0), (0, 2), (2, 1))
@@ -23,7 +23,7 @@ AXES = ((1, 0), (0, 2), (2, 1))
 
 def _points_of(crop: Crop) -> NDArray[np.float32]:
     depth = np.ascontiguousarray(crop.depth, np.float32)
-    found: NDArray[np.float32] = multiview.points_of(
+    found: NDArray[np.float32] = three_views.points_of(
         depth, *crop.cube.center, crop.cube.half_side, crop.projection == "perspective"
     )
     return found
@@ -48,7 +48,7 @@ def views(crop: Crop, size: int | None = None, profile: Profile = "default") -> 
     """
     size = crop.size if size is None else size
     out = np.empty((size, size, 3), np.float32)
-    multiview.look(_points_of(crop), out, 2 if profile == "handmap" else -1)
+    three_views.look(_points_of(crop), out, 2 if profile == "handmap" else -1)
     return out
 
 
@@ -60,7 +60,7 @@ def points(scene: Scene) -> NDArray[np.float32]:
 
 def voxels(scene: Scene) -> NDArray[np.bool_]:
     """(H, H, H) bool, axes x, y, z: where a point lies."""
-    found: NDArray[np.bool_] = scene.once("voxels", lambda: multiview.occupied(points(scene), scene.size))
+    found: NDArray[np.bool_] = scene.once("voxels", lambda: three_views.occupied(points(scene), scene.size))
     return found
 
 
@@ -74,7 +74,7 @@ def silhouettes(scene: Scene) -> list[NDArray[np.bool_]]:
 def _euclidean(scene: Scene) -> NDArray[np.float32]:
     out = np.empty((scene.size, scene.size, 3 * scene.joints), np.float32)
     relative = scene.crop.joints_mm.astype(np.float64) - np.asarray(scene.crop.cube.center)
-    multiview.euclidean(voxels(scene), relative, scene.theta, out)
+    three_views.euclidean(voxels(scene), relative, scene.theta, out)
     return out
 
 

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gmaps.kernels import voxel
-from gmaps.maps.base import Scene
 from gmaps.maps.kind import MapKind, register_map
 from gmaps.maps.multiview import points
+from gmaps.maps.scene import Scene
 
 
 def _counted(scene: Scene) -> tuple[NDArray[np.int64], NDArray[np.float32]]:

@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 from gmaps.errors import UsageError
 from gmaps.frame import Crop
 from gmaps.kernels import voxel
-from gmaps.kernels.march import voxel as voxel_march
-from gmaps.maps.base import Encoded, Scene
+from gmaps.kernels.march import voxel_march
 from gmaps.maps.decode import vote
 from gmaps.maps.geodesic import WEIGHT
 from gmaps.maps.kind import MapKind, each_along, register_map, with_directions
 from gmaps.maps.multiview import voxels
 from gmaps.maps.occupancy import empty_cube
+from gmaps.maps.scene import Encoded, Scene
 from gmaps.skeleton import Skeleton
 
 #: Neighbouring pixels whose depths differ by less (mm) lie on one surface, as in a crop.

@@ -27,9 +27,10 @@ from gmaps.pipeline.probe import parse_memory
 from gmaps.pipeline.progress import format_bytes, format_seconds
 from gmaps.pipeline.source import StoredCrops
 from gmaps.pipeline.spec import BuildSpec
-from gmaps.store.edit import add_arrays, remove_arrays
+from gmaps.store.add_remove import add_arrays, remove_arrays
+from gmaps.store.local import Store
 from gmaps.store.object_store import is_remote, local_path
-from gmaps.store.reader import Store, open_store
+from gmaps.store.opening import open_store
 from gmaps.store.writer import remove_temporaries
 
 #: Ends the name of the directory in which an addition is made.

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from gmaps.store.verify import check_file
+from gmaps.store.checksums import check_file
 from gmaps.store.writer import FileRecord, disk_errors
 
 LEDGER = "ledger.jsonl"

@@ -13,8 +13,9 @@ from gmaps.pipeline.fingerprint import differences
 from gmaps.pipeline.ledger import LEDGER, Ledger, ShardRecord
 from gmaps.pipeline.plan import Plan
 from gmaps.pipeline.report import BuildReport
-from gmaps.store.reader import Store, open_store
-from gmaps.store.verify import read_checksums
+from gmaps.store.checksums import read_checksums
+from gmaps.store.local import Store
+from gmaps.store.opening import open_store
 from gmaps.store.writer import CHECKSUMS, write_file
 
 #: In an unfinished store: from what arguments it is built, so that parts of it can be built elsewhere.

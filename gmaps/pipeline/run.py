@@ -15,7 +15,7 @@ from gmaps.datasets.base import DataSet, Split
 from gmaps.errors import UsageError
 from gmaps.frame import Projection
 from gmaps.maps import DEFAULT_MAPS, MapParams
-from gmaps.maps.base import Normalize, Profile
+from gmaps.maps.scene import Normalize, Profile
 from gmaps.pipeline.dispatch import check_process
 from gmaps.pipeline.ledger import Part
 from gmaps.pipeline.make import build_here, build_part, make_missing

@@ -22,7 +22,7 @@ from gmaps.errors import DatasetError, FrameError, GmapsError, UsageError
 from gmaps.frame import Crop, Cube
 from gmaps.pipeline.fingerprint import array_digest
 from gmaps.skeleton import Skeleton
-from gmaps.store.reader import open_store
+from gmaps.store.opening import open_store
 
 #: Bytes of a data set that is sent to workers with every shard.
 LARGEST_PICKLE = 2**25

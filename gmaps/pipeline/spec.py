@@ -18,7 +18,7 @@ from gmaps.store.schema import FORMAT, ArraySpec, MapArray, further_array, make_
 
 if TYPE_CHECKING:
     from gmaps.pipeline.source import FrameCrops
-    from gmaps.store.reader import Store
+    from gmaps.store.local import Store
 
 #: Of the plan file. Its first form had the arguments of a build alone, from which nothing could be finished.
 PLAN_FORMAT = 2

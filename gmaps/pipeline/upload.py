@@ -21,9 +21,9 @@ from gmaps.pipeline.lock import build_lock
 from gmaps.pipeline.plan import Plan
 from gmaps.pipeline.publish import compare, complete_report, finish_arguments, open_ledger
 from gmaps.pipeline.report import BuildReport, make_report
+from gmaps.store.checksums import check_file, read_checksums
 from gmaps.store.object_store import Place
-from gmaps.store.reader import open_store
-from gmaps.store.verify import check_file, read_checksums
+from gmaps.store.opening import open_store
 from gmaps.store.writer import CHECKSUMS, FileRecord, disk_errors, finish_store, remove_temporaries
 
 #: Files that are uploaded at the same time.
@@ -93,11 +93,11 @@ class UploadLedger(Ledger):
 
     def _send(self, record: ShardRecord) -> None:
         files = [f for f in record.files if self.arrived.get(f.path) != f]
-        self.settle(max(WAITING * len(record.files) - len(files), 0))
+        self.wait_for_uploads(max(WAITING * len(record.files) - len(files), 0))
         for f in files:
             self._running[self._pool.submit(self.place.upload, self.root / f.path, f.path)] = f
 
-    def settle(self, left: int = 0) -> None:
+    def wait_for_uploads(self, left: int = 0) -> None:
         """Waits until no more than so many files are under way.
 
         Raises
@@ -157,7 +157,7 @@ def build_there(
         with UploadLedger(plan, place) as ledger:
             resumed = bool(ledger.records)
             made = make(ledger, range(plan.job.shards))
-            ledger.settle()
+            ledger.wait_for_uploads()
             records = [ledger.records[k] for k in range(plan.job.shards)]
         size = _finish(plan, place, records)
     return make_report(plan, plan.remote, records, started, made, size, resumed)

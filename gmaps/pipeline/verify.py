@@ -13,8 +13,8 @@ from gmaps.pipeline.fingerprint import differences, plain
 from gmaps.pipeline.source import FrameCrops
 from gmaps.pipeline.spec import BuildSpec
 from gmaps.pipeline.worker import make_sample, sample_row
-from gmaps.store.reader import Store
-from gmaps.store.verify import compare_sample
+from gmaps.store.checksums import compare_sample
+from gmaps.store.local import Store
 
 
 def recompute_rows(

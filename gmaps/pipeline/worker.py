@@ -182,7 +182,7 @@ def dask_setup(worker: Any) -> None:
     """Called by Dask in each worker of a cluster of our own, before its first task.
 
     Ctrl-C in a terminal reaches workers too. They leave it to the build, which stops them in good order. Of its two
-    threads one makes frames, while the other waits for the disk to settle the shard before.
+    threads one makes frames, while the other flushes the shard before to the disk.
     """
     global _turn
     signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -14,8 +14,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from gmaps.errors import PredictionError, UsageError
+from gmaps.evaluation.evaluate import Evaluation
 from gmaps.evaluation.metrics import THRESHOLDS_MM, Over
-from gmaps.evaluation.report import Evaluation
 from gmaps.evaluation.viewpoint import viewpoint_curves
 
 _STYLES = ("-", "--", "-.", ":")

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from gmaps.errors import UsageError
 from gmaps.maps import Scene, get_map
-from gmaps.maps.base import Profile
+from gmaps.maps.scene import Profile
 from gmaps.skeleton import Skeleton
 from gmaps.store import Sample
 

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gmaps.kernels.packed import read_rows
-from gmaps.kernels.packed.decode import PROBLEMS
 from gmaps.kernels.packed.encode import STEP, grid
+from gmaps.kernels.packed.unpack import PROBLEMS
 from gmaps.store.codec import decode_item, decompress_address
 from gmaps.store.mapped import Mapped, MappedFile
 from gmaps.store.schema import PACKED

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from gmaps.rows import one_row, row_numbers
 
 if TYPE_CHECKING:
-    from gmaps.store.reader import Store
+    from gmaps.store.local import Store
 
 
 class Column:

@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gmaps.errors import DiskFullError, MissingExtraError, StoreError, UsageError, unknown_name
-from gmaps.store.reader import Store
+from gmaps.store.local import Store
 from gmaps.store.writer import temporary_name
 
 if TYPE_CHECKING:

@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 from gmaps.errors import CorruptStoreError, StoreError
 from gmaps.store.arrays import ArrayInfo, Located, MappedArray
 from gmaps.store.codec import MISSING, index_bytes, parse_index
+from gmaps.store.local import Store, check_group, in_order
 from gmaps.store.mapped import MappedFile
 from gmaps.store.object_store import Place
-from gmaps.store.reader import Store, check_group, in_order
 from gmaps.store.writer import CHECKSUMS, REJECTS
 
 #: Bytes between two ranges of a file that are read rather than skipped: cheaper than another request.

@@ -24,7 +24,8 @@ from numpy.typing import NDArray
 from gmaps.errors import DiskFullError, StoreError
 from gmaps.frame import OnHand
 from gmaps.store.codec import MISSING, check_item, encode_chunk, pack_index
-from gmaps.store.schema import ArraySpec, fill_item, metadata_files
+from gmaps.store.metadata import metadata_files
+from gmaps.store.schema import ArraySpec, fill_item
 
 #: Ends the names of files that are being written.
 TEMPORARY = ".tmp"
@@ -64,7 +65,7 @@ def temporary_name(path: Path) -> Path:
     return path.with_name(f".{path.name}.{os.getpid()}-{uuid.uuid4().hex[:8]}{TEMPORARY}")
 
 
-def _settle(f: IO[bytes]) -> None:
+def _flush(f: IO[bytes]) -> None:
     f.flush()
     os.fsync(f.fileno())
 
@@ -78,7 +79,7 @@ def write_file(root: Path, name: str, content: bytes) -> FileRecord:
         try:
             with temporary.open("wb") as f:
                 f.write(content)
-                _settle(f)
+                _flush(f)
             temporary.replace(path)
         except BaseException:
             temporary.unlink(missing_ok=True)
@@ -104,7 +105,7 @@ def finish_store(
     root
         The directory.
     layout, rows, shard_samples, attributes
-        See `gmaps.store.schema.metadata_files`.
+        See `gmaps.store.metadata.metadata_files`.
     rejects
         Row, frame, name and reason of each rejected frame, by row.
     shards
@@ -218,7 +219,7 @@ class ShardWriter:
             little = block.astype(block.dtype.newbyteorder("<"), copy=False)
             steps.append(partial(write_file, self.root, a.path(self.shard), little.tobytes()))
         try:
-            # Each waits for the disk, and the disk settles many files in the time of a few.
+            # Each waits for the disk, and the disk takes many files in the time of a few.
             with ThreadPoolExecutor(len(steps)) as pool:
                 return list(pool.map(lambda step: step(), steps))
         except BaseException:
@@ -281,7 +282,7 @@ class _ShardFile:
         self._put(pack_index(self.offsets, self.sizes))
         self._write_out()
         with disk_errors(self.path):
-            _settle(self.file)
+            _flush(self.file)
             self.file.close()
             self.temporary.replace(self.path)
         return FileRecord(self.name, self.position, self.crc)

@@ -10,8 +10,8 @@ from zarr.abc.codec import ArrayBytesCodec
 from zarr.registry import register_codec
 
 from gmaps.errors import CorruptStoreError, UsageError
-from gmaps.kernels.packed.decode import unpack
 from gmaps.kernels.packed.encode import pack
+from gmaps.kernels.packed.unpack import unpack
 from gmaps.store.schema import PACKED
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from gmaps.camera import Camera
 from gmaps.errors import UsageError
-from gmaps.kernels.render import draw_triangles
+from gmaps.kernels.draw_triangles import draw_triangles
 from gmaps.synth.skin import hand_mesh, mesh_of_joints
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from gmaps.camera import Camera
 from gmaps.errors import UsageError, unknown_name
-from gmaps.kernels.sensor import sense_flight, sense_pattern
+from gmaps.kernels.sensor_noise import sense_flight, sense_pattern
 
 Depth = NDArray[np.float32]
 _RIM = 3

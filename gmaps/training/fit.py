@@ -10,7 +10,7 @@ from gmaps.nets.registry import NamedNetwork, Recipe
 from gmaps.store import Store
 from gmaps.training.device import open_device
 from gmaps.training.feed import Transform
-from gmaps.training.params import Progress, TrainParams
+from gmaps.training.params import RunState, TrainParams
 from gmaps.training.resume import resume
 from gmaps.training.run_folder import run_folder
 from gmaps.training.trainer import Trainer
@@ -22,7 +22,7 @@ def train(
     store: Store, out: Path, network: str | Recipe | Network, params: TrainParams, *, overwrite: bool = False,
     transform: Transform | None = None, progress: bool = True, checkpoint_minutes: float = 5.0,
     device: str = "auto", log_steps: int = 50,
-) -> Progress:  # fmt: skip
+) -> RunState:  # fmt: skip
     """Train a network.
 
     Writes into `out`: last.pt, where the same call goes on; best.pt, of the smallest validation error; log.csv.
@@ -54,7 +54,7 @@ def train(
 
     Returns
     -------
-    Progress
+    RunState
         Where it ended, and why.
 
     Raises

@@ -28,7 +28,7 @@ class Tally:
     steps
         How many.
     seconds, waited
-        As `Progress` had them at the last row.
+        As `RunState` had them at the last row.
     """
 
     sums: dict[str, float] = field(default_factory=dict)

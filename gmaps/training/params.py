@@ -98,7 +98,7 @@ class TrainParams:
 
 
 @dataclass
-class Progress:
+class RunState:
     """Where a run is; part of a checkpoint.
 
     Parameters
@@ -128,7 +128,7 @@ class Progress:
     finished: str = ""
 
 
-def learning_rate(params: TrainParams, progress: Progress, steps: int, world: int = 1) -> float:
+def learning_rate(params: TrainParams, progress: RunState, steps: int, world: int = 1) -> float:
     """Of the next step; `steps` is the length of an epoch."""
     if params.schedule == "original":
         samples = progress.step * params.batch * world
@@ -142,8 +142,8 @@ def learning_rate(params: TrainParams, progress: Progress, steps: int, world: in
     return params.lr * max(0.5 * (1 + math.cos(math.pi * min((done - _WARM) / (1 - _WARM), 1.0))), 1e-4)
 
 
-def ended(params: TrainParams, progress: Progress) -> str:
-    """Why a run is at its end, as `Progress.finished` has it; empty while it is not."""
+def ended(params: TrainParams, progress: RunState) -> str:
+    """Why a run is at its end, as `RunState.finished` has it; empty while it is not."""
     if params.minutes is not None and progress.seconds >= 60 * params.minutes:
         return "minutes"
     if progress.epoch >= params.epochs:

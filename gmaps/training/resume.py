@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from gmaps.errors import UsageError
 from gmaps.training.checkpoint import CheckpointError, check_store, load_checkpoint, load_weights
-from gmaps.training.params import Progress
+from gmaps.training.params import RunState
 
 if TYPE_CHECKING:
     from gmaps.training.trainer import Trainer
@@ -59,7 +59,7 @@ def resume(run: Trainer, path: Path) -> None:
         )
     load_weights(run.net, state, path)
     try:
-        progress = Progress(**state["progress"])
+        progress = RunState(**state["progress"])
         _check(progress, len(run.batches))
         run.optimizer.load_state_dict(state["optimizer"])
         run.scaler.load_state_dict(state["scaler"])
@@ -78,7 +78,7 @@ def resume(run: Trainer, path: Path) -> None:
 _CURE = "keep best.pt elsewhere and begin anew with --overwrite, or use another --out"
 
 
-def _check(progress: Progress, steps: int) -> None:
+def _check(progress: RunState, steps: int) -> None:
     counts = (progress.step, progress.epoch, progress.within, progress.stale)
     if not all(isinstance(n, int) and n >= 0 for n in counts) or progress.within > steps:
         raise ValueError(f"step {progress.step}, epoch {progress.epoch}, {progress.within} of {steps} steps of it")

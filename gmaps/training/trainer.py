@@ -30,7 +30,7 @@ from gmaps.training.log import Log, Tally
 from gmaps.training.loss import gradient_norms, mean_error_mm, weighted
 from gmaps.training.meter import Meter
 from gmaps.training.norms import BATCHES, average_norms
-from gmaps.training.params import Progress, TrainingError, TrainParams, ended, learning_rate
+from gmaps.training.params import RunState, TrainingError, TrainParams, ended, learning_rate
 from gmaps.training.resume import run_state
 from gmaps.training.split import people, split, validation_of
 
@@ -69,7 +69,7 @@ class Trainer:
             self.net.parameters(), params.lr, weight_decay=params.weight_decay, fused=True
         )
         self.scaler = torch.amp.GradScaler(device.torch.type, enabled=device.scaled)
-        self.progress, self.tally, self.interrupt = Progress(), Tally(), Interrupt()
+        self.progress, self.tally, self.interrupt = RunState(), Tally(), Interrupt()
         self._starting = True
 
     def describe(self) -> str:
@@ -89,7 +89,7 @@ class Trainer:
             f"steps       {len(self.batches):,} an epoch, of {p.batch * self.device.world} frames; {length}",
         ])  # fmt: skip
 
-    def run(self, progress: bool = True) -> Progress:
+    def run(self, progress: bool = True) -> RunState:
         """Train to the end; Ctrl-C keeps a checkpoint and goes through."""
         now, first = self.progress, self.device.first
         steps = len(self.batches)

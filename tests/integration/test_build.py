@@ -342,16 +342,16 @@ def test_the_lock_of_another_machine_is_respected(tmp_path):
 @pytest.mark.parametrize("call", [1, 13, 40])
 def test_a_full_disk_stops_cleanly(tmp_path, whole, monkeypatch, call):
     out = tmp_path / "t.zarr"
-    settle, calls = writer_module._settle, 0
+    flush, calls = writer_module._flush, 0
 
     def full(f):
         nonlocal calls
         calls += 1
         if calls == call:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        settle(f)
+        flush(f)
 
-    monkeypatch.setattr(writer_module, "_settle", full)
+    monkeypatch.setattr(writer_module, "_flush", full)
     with pytest.raises(DiskFullError, match=r"No space left.*run the same command again"):
         make(out)
     assert list((tmp_path / "t.zarr.partial").rglob("*.tmp")) == []

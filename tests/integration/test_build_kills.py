@@ -45,7 +45,7 @@ def whole(tmp_path_factory):
 
 
 def snapshot(source, target, chance):
-    """A copy as a power cut leaves it: of files that had no time to settle, a part."""
+    """A copy as a power cut leaves it: of files that were not flushed yet, a part."""
     for path in sorted(source.rglob("*")):
         to = target / path.relative_to(source)
         if path.is_dir():

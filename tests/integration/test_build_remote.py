@@ -98,7 +98,7 @@ def test_what_has_arrived_is_not_uploaded_again_and_what_was_lost_is(s3, tmp_pat
     def stop(self, record):
         original(self, record)
         if record.shard == 4:
-            self.settle()
+            self.wait_for_uploads()
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:

@@ -18,8 +18,7 @@ from gmaps.cli import main
 from gmaps.errors import FingerprintError, StoreError, StoreLockedError, UnknownNameError, UsageError
 from gmaps.pipeline import build
 from gmaps.pipeline.edit import add_maps, remove_maps
-from gmaps.store import edit as store_edit
-from gmaps.store import open_store, verify_checksums
+from gmaps.store import add_remove, open_store, verify_checksums
 
 OPTIONS = {
     "limit": 30, "crop_size": 64, "map_size": 16, "shard_samples": 4, "progress": False, "workers": 0,
@@ -116,7 +115,7 @@ def test_stopped_between_any_two_steps_of_moving_in(store, built, monkeypatch, s
     from pathlib import Path
 
     with monkeypatch.context() as patch:
-        patch.setattr(store_edit, "write_file", stopping(store_edit.write_file))
+        patch.setattr(add_remove, "write_file", stopping(add_remove.write_file))
         patch.setattr(Path, "rename", stopping(Path.rename))
         try:
             add_maps(store, ["geodesic", "euclidean"], workers=0, progress=False)
@@ -173,7 +172,7 @@ def test_killed_at_a_random_moment(store, built, round_):
 def test_a_removal_that_was_interrupted_is_finished(store, built, monkeypatch):
     path = shutil.copytree(built("heatmap", "geodesic"), store.parent / "t.zarr")
     with monkeypatch.context() as patch:
-        patch.setattr(store_edit.shutil, "rmtree", lambda *a, **k: (_ for _ in ()).throw(Stop))
+        patch.setattr(add_remove.shutil, "rmtree", lambda *a, **k: (_ for _ in ()).throw(Stop))
         with pytest.raises(Stop):
             remove_maps(path, ["geodesic"])
     assert open_store(path).maps == ("heatmap",)
@@ -204,7 +203,7 @@ def test_what_cannot_be_is_refused(store, built, tmp_path):
 
 def test_another_addition_is_not_lost(store, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr(store_edit, "write_file", lambda *a: (_ for _ in ()).throw(Stop))
+        patch.setattr(add_remove, "write_file", lambda *a: (_ for _ in ()).throw(Stop))
         with pytest.raises(Stop):
             add_maps(store, ["euclidean"], workers=0, progress=False)
     with pytest.raises(FingerprintError, match=r"store add .* euclidean"):

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 import gmaps
 from gmaps.errors import UsageError
 from gmaps.frame import Crop, Cube
-from gmaps.kernels.march import voxel as voxel_march
+from gmaps.kernels.march import voxel_march
 from gmaps.kernels.march.lanes import FAR
 from gmaps.maps import Encoder, MapParams, Scene, get_map
 from gmaps.maps.volumetric import centers, joint_cells

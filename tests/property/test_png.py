@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gmaps.formats import png
-from gmaps.kernels import png as kernel
+from gmaps.kernels import png_filter as kernel
 from tests.reference import png as reference
 
 

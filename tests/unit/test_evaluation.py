@@ -228,9 +228,7 @@ def test_hands17_reads_names_and_xyz(tmp_path):
 
 
 def _from_other_camera(path, camera, protocol, monkeypatch):
-    from gmaps.store import reader
-
-    real = reader.open_store
+    from gmaps.store.opening import open_store as real
 
     def opened(place):
         store = real(place)

@@ -14,15 +14,15 @@ import pytest
 import gmaps
 from gmaps.kernels._jit import _read
 
-# `to_floats` is kept for `decode.py`; the helper that it calls stands in `half.py`.
+# `to_floats` is kept for `unpack.py`; the helper that it calls stands in `half.py`.
 SCRIPT = """
 import numpy as np
-from gmaps.kernels.packed import decode, half
+from gmaps.kernels.packed import half, unpack
 out = np.empty(1, np.float32)
 code = np.array([15360], np.uint16)
 half.half_to_float(code, out.view(np.uint32))
 halved = out[0]
-decode.to_floats(code.view(np.int16), decode.ORDERED, np.float32(1), np.float32(0), out)
+unpack.to_floats(code.view(np.int16), unpack.ORDERED, np.float32(1), np.float32(0), out)
 print(halved, out[0])
 """
 

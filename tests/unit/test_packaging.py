@@ -60,6 +60,6 @@ def test_constraints_pin_every_package_that_pyproject_names():
 def test_a_deprecation_is_an_error_in_our_own_code_alone():
     warnings.warn_explicit("old", DeprecationWarning, "x.py", 1, module="numba.core.types")
     warnings.warn_explicit("old", DeprecationWarning, "x.py", 1, module="gmapsite.x")
-    for module in ("gmaps", "gmaps.store.reader", "gmaps.cli.build", "tests.unit.test_maps", "benchmarks.kernels"):
+    for module in ("gmaps", "gmaps.store.local", "gmaps.cli.build", "tests.unit.test_maps", "benchmarks.kernels"):
         with pytest.raises(DeprecationWarning):
             warnings.warn_explicit("old", DeprecationWarning, "x.py", 1, module=module)

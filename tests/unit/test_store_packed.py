@@ -19,8 +19,8 @@ from store_kit import KINDS, fake_rows, write_store
 
 import gmaps
 from gmaps.errors import CorruptStoreError, UsageError
-from gmaps.kernels.packed.decode import PROBLEMS, unpack
 from gmaps.kernels.packed.encode import STEP, pack, pack_floats, quantise
+from gmaps.kernels.packed.unpack import PROBLEMS, unpack
 from gmaps.store import compare_sample, open_store
 from gmaps.store.schema import make_layout
 from gmaps.store.zarr_codec import PackedCodec
@@ -223,7 +223,7 @@ def test_damage_never_reaches_out_of_bounds(tmp_path):
     code = """
 import numpy as np
 from gmaps.kernels.packed.encode import pack
-from gmaps.kernels.packed.decode import unpack
+from gmaps.kernels.packed.unpack import unpack
 rng = np.random.default_rng(0)
 for n in range(20000):
     shape = tuple(rng.integers(1, 9, rng.integers(1, 4)))

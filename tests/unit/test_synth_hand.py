@@ -12,7 +12,7 @@ from scipy.spatial.transform import Rotation
 
 from gmaps.errors import UsageError
 from gmaps.synth import contact, hand, poses, turns
-from gmaps.synth.fit import fit_hand
+from gmaps.synth.fit_hand import fit_hand
 
 MEAN = hand.mean_shape()
 #: Hands at the corners of what people are: thick fingers on a small palm, and the reverse.

@@ -11,7 +11,7 @@ import gmaps
 import gmaps.skeleton
 from gmaps.errors import StoreError, UsageError
 from gmaps.maps import get_map
-from gmaps.plot.kind import flatten, kind_figure
+from gmaps.plot.maps_figure import flatten, kind_figure
 from gmaps.plot.overlay import frame_figure
 from gmaps.plot.sample import sample_figure, save_figure
 

@@ -26,8 +26,8 @@ from gmaps.datasets.write import frame_files
 from gmaps.errors import UsageError, unknown_name
 from gmaps.synth.nyu_joints import nyu_joints
 from gmaps.synth.poses import FAMILIES
-from gmaps.synth.scene import Stage
 from gmaps.synth.skin import PARTS, hand_mesh
+from gmaps.synth.stage import Stage
 
 #: The families of poses behind MSRA's gestures, in their order.
 _GESTURE_POSES = (

@@ -25,8 +25,8 @@ from numpy.typing import NDArray
 from gmaps.datasets.write.layouts import Item, Made, get_layout, make_items
 from gmaps.errors import GmapsError, UsageError
 from gmaps.synth.render import render_mesh
-from gmaps.synth.scene import make_scene
 from gmaps.synth.sensor import get_sensor
+from gmaps.synth.stage import make_hand
 
 #: Raise when the same request starts to give other bytes: half-written trees of an older release are not finished.
 RELEASE = 2
@@ -200,7 +200,7 @@ def _write_frames(partial: Path, request: dict[str, Any], start: int, items: lis
 def make_frame(layout: str, seed: int, number: int, item: Item, sensor: str) -> Made:
     """Frame `number` of a tree, before it becomes files."""
     stage = get_layout(layout).stage
-    scene = make_scene(seed, number, item.subject, item.family, stage)
+    scene = make_hand(seed, number, item.subject, item.family, stage)
     vertices = scene.vertices()
     image = render_mesh(vertices, stage.camera)
     faults = get_sensor(sensor)

@@ -9,9 +9,9 @@ from __future__ import annotations
 import numpy as np
 
 from gmaps.kernels._jit import jit
-from gmaps.kernels.packed.decode import padded, scatter, scratch, to_floats, to_stored, unpack_codes
 from gmaps.kernels.packed.encode import BYTES, U
 from gmaps.kernels.packed.half import half_to_float
+from gmaps.kernels.packed.unpack import padded, scatter, scratch, to_floats, to_stored, unpack_codes
 from gmaps.kernels.packed.vectors import bytes_at, call_decompress, words_at
 
 _MISSING = np.uint64(2**64 - 1)

@@ -11,8 +11,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from gmaps.store.schema import ArraySpec, metadata_files
-from gmaps.store.verify import read_checksums
+from gmaps.store.checksums import read_checksums
+from gmaps.store.metadata import metadata_files
+from gmaps.store.schema import ArraySpec
 from gmaps.store.writer import (
     FileRecord,
     checksums_content,
@@ -48,7 +49,7 @@ def add_arrays(
     kept
         Names of those that the store has.
     rows, shard_samples, attributes
-        See `gmaps.store.schema.metadata_files`; the attributes are the new ones.
+        See `gmaps.store.metadata.metadata_files`; the attributes are the new ones.
     shards
         The new arrays' files.
     """

@@ -49,7 +49,7 @@ class Stage:
     margin: float = 12.0
 
 
-class Scene(NamedTuple):
+class PosedHand(NamedTuple):
     """One hand before a camera.
 
     Parameters
@@ -88,7 +88,7 @@ def get_person(seed: int, subject: int) -> Person:
     return Person(shape, *shape_rest(shape.roots[None], shape.lengths[None], shape.girth[None]))
 
 
-def make_scene(seed: int, number: int, subject: int, family: str, stage: Stage) -> Scene:
+def make_hand(seed: int, number: int, subject: int, family: str, stage: Stage) -> PosedHand:
     """Frame `number` of a seed: a random pose of a family, in view.
 
     Parameters
@@ -107,7 +107,7 @@ def make_scene(seed: int, number: int, subject: int, family: str, stage: Stage) 
     angles, pose = random_pose(family, person.shape, rng)
     pose = place_pose(pose, random_turn(rng), np.zeros(3))
     pose = pose._replace(joints=pose.joints + _spot(pose.joints[0], stage, rng))
-    return Scene(person, angles, pose, rng)
+    return PosedHand(person, angles, pose, rng)
 
 
 def _spot(hand: Array, stage: Stage, rng: np.random.Generator) -> Array:

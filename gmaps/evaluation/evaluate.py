@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from gmaps.errors import UsageError
-from gmaps.evaluation.conventions import AXES, refuse_other_convention, turn
+from gmaps.evaluation.axes import AXES, refuse_other_convention, turn
 from gmaps.evaluation.files import read_table
 from gmaps.evaluation.groundtruth import GroundTruth
 from gmaps.evaluation.metrics import THRESHOLDS_MM, Over, area_under, joint_errors, pck_2d, success_rate

@@ -25,7 +25,7 @@ _EVALUATION = np.array(get_skeleton("nyu36").evaluation)
 _SHOWN = slice(2, 23)
 
 
-class Fit(NamedTuple):
+class FittedHand(NamedTuple):
     """A hand that holds a labelled pose as well as joints that bend like a hand's can.
 
     Parameters
@@ -46,7 +46,7 @@ class Fit(NamedTuple):
     error_mm: float
 
 
-def fit_hand(joints: ArrayLike, skeleton: str = "msra21") -> Fit:
+def fit_hand(joints: ArrayLike, skeleton: str = "msra21") -> FittedHand:
     """Find angles, and as much of the bones as labels show.
 
     Parameters
@@ -59,7 +59,7 @@ def fit_hand(joints: ArrayLike, skeleton: str = "msra21") -> Fit:
 
     Returns
     -------
-    Fit
+    FittedHand
         The best of two descents, one from an open hand and one from a closed one.
 
     Raises
@@ -96,7 +96,7 @@ def _descend(
     extra: int,
     bones: Callable[[Array], tuple[Array, Array]],
     show: Callable[[Array], Array],
-) -> Fit:
+) -> FittedHand:
     """Least squares over sizes, a turn and a shift of the palm's first guess, and angles."""
     from scipy.optimize import least_squares  # here, because it takes long to import
 
@@ -138,4 +138,4 @@ def _descend(
     reach = np.sqrt((roots[:4] ** 2).sum(-1)).mean() / np.sqrt((MEAN_ROOTS[:4] ** 2).sum(-1)).mean()
     error = float(np.sqrt(((show(pose.joints)[0] - labels) ** 2).sum(-1).mean()))
     angles = np.concatenate([[0.0, 0.0], best.x[extra + 6 :]])
-    return Fit(HandShape(roots, lengths, np.full((20, 3), reach)), angles, pose, error)
+    return FittedHand(HandShape(roots, lengths, np.full((20, 3), reach)), angles, pose, error)

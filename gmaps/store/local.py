@@ -7,7 +7,6 @@ mapping. There is no lock, no thread and no event loop: a `Store` survives `fork
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
@@ -23,36 +22,13 @@ from gmaps.skeleton import Skeleton
 from gmaps.store.arrays import MappedArray
 from gmaps.store.column import Column
 from gmaps.store.mapped import Mapped
-from gmaps.store.object_store import is_remote, local_path
-from gmaps.store.sample import Sample, StoreSpec
+from gmaps.store.row import Sample, StoreSpec
 from gmaps.store.schema import FORMAT, ROW_ARRAYS
 from gmaps.store.writer import REJECTS
 
 
-def open_store(path: str | os.PathLike[str]) -> Store:
-    """Opens a finished store.
-
-    Parameters
-    ----------
-    path
-        Where it is: a directory, or an address that fsspec knows, like `s3://bucket/x.zarr`.
-
-    Raises
-    ------
-    StoreError
-        When the path is no store, or its build is not finished.
-    MissingExtraError
-        When the package for an address is not installed.
-    """
-    if is_remote(path):
-        from gmaps.store.remote import RemoteStore
-
-        return RemoteStore(os.fspath(path))
-    return Store(local_path(path))
-
-
 class Store:
-    """A finished store; see `open_store`.
+    """A finished store; see `gmaps.open_store`.
 
     `store[i]` is a `Sample`, `store[3:5]` and `store[mask]` lists of them, and `store["depth"]` an array that is read
     where it is sliced; `store.read(indices)` gives stacked arrays, which is what training wants.

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from gmaps.errors import CorruptStoreError, StoreError
 from gmaps.formats.litter import is_litter
 from gmaps.store.codec import crc32c, file_crc32c
+from gmaps.store.local import Store
 from gmaps.store.object_store import Place, is_remote, local_path
-from gmaps.store.reader import Store
 from gmaps.store.writer import CHECKSUMS, FileRecord
 
 #: Bytes that are fetched at once from an object store.
