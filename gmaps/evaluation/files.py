@@ -186,6 +186,10 @@ def _split(path: str | os.PathLike[str]) -> tuple[list[list[bytes]], list[int]]:
         data = Path(name).read_bytes()
     except (OSError, ValueError) as error:
         raise PredictionError(f"{name}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
+    if data.startswith((b"MATLAB", b"\x89HDF")):
+        raise PredictionError(
+            f"{name}: is a MATLAB or HDF5 file; write its joints as text, a line of numbers a frame"
+        )
     if b"\0" in data:
         raise PredictionError(f"{name}: is no text (it holds a zero byte); expected lines of numbers in UTF-8")
     lines, numbers = filled_lines(data)

@@ -58,6 +58,10 @@ def _check_sizes(path: Path, most_bytes: int) -> None:
     size = path.stat().st_size
     with open(path, "rb") as f:
         head = f.read(_HEADER_BYTES)
+        if head.startswith((b"MATLAB 7.3", b"\x89HDF")):
+            raise DatasetError(
+                f"{path}: is a file of MATLAB 7.3, which is HDF5; write it in MATLAB by save(..., '-v7')"
+            )
         # By a zero among the first four, SciPy takes a file for one of MATLAB 4.
         if head[124:] not in (b"\x00\x01IM", b"\x01\x00MI") or 0 in head[:4]:
             raise DatasetError(f"{path}: cannot be read as a MATLAB 5 file, by its header; restore it")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import struct
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,10 @@ from gmaps.errors import FrameError
 from gmaps.formats import png
 
 Array = NDArray[np.float32]
+#: A depth camera sees nothing nearer than this, mm; as metres, a room ends here.
+_METRES = 30.0
+#: Of fewer values, nothing is told.
+_ENOUGH = 64
 
 
 def read_depth(path: str | os.PathLike[str], unit: float = 1.0) -> Array:
@@ -49,5 +54,23 @@ def read_depth(path: str | os.PathLike[str], unit: float = 1.0) -> Array:
         raise FrameError(f"{file}: cannot be read as a depth image: {error}") from None
     if image.ndim != 2 or not np.issubdtype(image.dtype, np.number) or np.iscomplexobj(image):
         raise FrameError(f"{file}: a depth image is (H, W) numbers, this is {image.shape} {image.dtype}")
+    _check_values(image, unit, file)
     depth = image.astype(np.float32) * np.float32(unit)
     return np.where(np.isfinite(depth) & (depth > 0), depth, np.float32(0))
+
+
+def _check_values(image: NDArray[Any], unit: float, file: Path) -> None:
+    """Refuse a preview of 8 bits, and depths plainly of another unit: the hand would be looked for in vain."""
+    if image.dtype.itemsize == 1:
+        raise FrameError(f"{file}: values of 8 bits are a preview and no depth; take the depth file")
+    seen = image[np.isfinite(image) & (image > 0)]
+    if seen.size < _ENOUGH:
+        return
+    most = float(seen.max()) * unit
+    if most <= _METRES:
+        raise FrameError(
+            f"{file}: no value is above {float(seen.max()):g}, which at --unit {unit:g} is {most:g} mm: are they "
+            f"metres? Say --unit {1000 * unit:g}"
+        )
+    if unit == 1 and float(seen.max()) <= 255 and (seen == np.rint(seen)).all():
+        raise FrameError(f"{file}: whole numbers up to {most:g}, so it is a preview of 8 bits and no depth in mm")

@@ -12,6 +12,7 @@ import gmaps
 from gmaps.crop import CropParams
 from gmaps.errors import DatasetError, UsageError
 from gmaps.maps import MapParams, fingerprint, get_map, list_maps
+from gmaps.pipeline.center_file import check_centers
 from gmaps.pipeline.fingerprint import array_digest, digest, plain
 from gmaps.skeleton import Skeleton
 from gmaps.store.schema import FORMAT, ArraySpec, MapArray, further_array, make_layout
@@ -78,6 +79,8 @@ class BuildSpec:
         further = [a.to_dict() for a in source.arrays]
         _store_arrays(maps, dataset.skeleton, crop, dtype, layout, further)  # refuses what cannot be kept so
         _check_labels(source, maps)
+        if source.centers is not None and source.center_file is not None:
+            check_centers(dataset, source.centers, source.center_file)
         index = dataset.index()
         rows = len(index) if limit is None else min(limit, len(index))
         if rows == 0:

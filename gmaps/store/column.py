@@ -33,7 +33,7 @@ class Column:
     @property
     def dtype(self) -> np.dtype[Any]:
         """Of what is read."""
-        return self[0:0].dtype
+        return np.asarray(self[0:0]).dtype
 
     def __len__(self) -> int:
         return self.shape[0]

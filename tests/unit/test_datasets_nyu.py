@@ -174,6 +174,15 @@ def test_labels_of_another_kind_are_refused(tmp_path, change, message):
         nyu.read_labels(saved(tmp_path / "joint_data.mat", **change))
 
 
+@pytest.mark.parametrize(
+    "data", [b"MATLAB 7.3 MAT-file, Platform: GLNXA64".ljust(512), b"\x89HDF\r\n\x1a\n" + bytes(99)]
+)
+def test_a_file_of_matlab_7_3_is_named(data, tmp_path):
+    (tmp_path / "joint_data.mat").write_bytes(data)
+    with pytest.raises(DatasetError, match=r"joint_data\.mat: is a file of MATLAB 7\.3.*'-v7'"):
+        nyu.read_labels(tmp_path / "joint_data.mat")
+
+
 @pytest.mark.parametrize("data", [b"", b"no MATLAB file at all" * 20, b"MATLAB 5.0 MAT-file" + bytes(200)])
 def test_labels_that_are_no_matlab_file(tmp_path, data):
     (tmp_path / "joint_data.mat").write_bytes(data)

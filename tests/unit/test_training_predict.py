@@ -136,7 +136,18 @@ def test_bad_images(tmp_path):
     cv2.imwrite(str(grey), np.zeros((10, 10), np.uint8))
     (tmp_path / "text.png").write_text("hello")
     np.save(tmp_path / "cube.npy", np.zeros((2, 2, 2)))
+    preview = np.random.default_rng(0).integers(0, 256, (20, 20))
+    np.save(tmp_path / "bytes.npy", preview.astype(np.uint8))
+    cv2.imwrite(str(tmp_path / "preview.png"), preview.astype(np.uint16))
+    np.save(tmp_path / "preview.npy", preview.astype(np.float32))
+    np.save(tmp_path / "metres.npy", preview / 200.0)
+    np.save(tmp_path / "shares.npy", preview / 255.0)
     for name, message in (
+        ("bytes.npy", "values of 8 bits are a preview"),
+        ("preview.png", "whole numbers up to 25.*preview of 8 bits"),
+        ("preview.npy", "whole numbers up to 25.*preview of 8 bits"),
+        ("metres.npy", r"are they metres\? Say --unit 1000"),
+        ("shares.npy", r"no value is above 1, which at --unit 1 is 1 mm"),
         ("grey.png", "8-bit"),
         ("text.png", "no PNG"),
         ("none.png", "no such"),
@@ -144,6 +155,8 @@ def test_bad_images(tmp_path):
     ):
         with pytest.raises(FrameError, match=message):
             read_depth(tmp_path / name)
+    np.testing.assert_array_equal(read_depth(tmp_path / "metres.npy", 1000), (preview * 5).astype(np.float32))
+    np.testing.assert_array_equal(read_depth(tmp_path / "preview.npy", 4), (preview * 4).astype(np.float32))
     assert read_depth(_saved(tmp_path, np.array([[np.nan, -1, 2.5]])), 2.0).tolist() == [[0, 0, 5]]
 
 

@@ -1,0 +1,73 @@
+"""Is a centre file in the convention that it is read in? Judged by where the joints are, before the first frame."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gmaps.center import find_center
+from gmaps.conventions import find_reading
+from gmaps.datasets.base import DataSet
+from gmaps.errors import DatasetError, FrameError
+
+#: Frames that are looked at.
+_FRAMES = 24
+#: Centres that are no farther from the middle of a hand, mm, are centres.
+_NEAR_MM = 30.0
+
+
+def check_centers(dataset: DataSet, centers: NDArray[np.float32], path: str) -> None:
+    """Refuse a centre file that another reading explains.
+
+    Parameters
+    ----------
+    dataset
+        Whose frames the centres are of.
+    centers : (N, 3) float32
+        mm, camera axes, as the file was read; NaN where it says invalid.
+    path
+        The file; "uvd" in its name decides how it was read.
+
+    Raises
+    ------
+    DatasetError
+        Saying which reading puts the centres where the hands are, and what to do.
+    """
+    read_as = "uvd" if "uvd" in path.rpartition("/")[2] else "xyz"
+    known = np.flatnonzero(np.isfinite(centers).all(axis=1))
+    if not len(known):
+        return
+    rows = known[np.unique(np.linspace(0, len(known) - 1, _FRAMES).astype(int))]
+    kept, middles = _hands(dataset, rows)
+    if not kept:
+        return
+    points = centers[kept].astype(np.float64)
+    found = find_reading(points[:, None], middles[:, None], dataset.camera, read_as, _NEAR_MM)
+    if found is not None:
+        raise DatasetError(
+            f"{path}: read as {read_as}, its centres are {found.before:.0f} mm from the hands; as "
+            f"{found.describe()}, they would be {found.after:.0f} mm from them. {_cure(found.coordinates, read_as)}"
+        )
+
+
+def _hands(dataset: DataSet, rows: NDArray[np.int64]) -> tuple[list[int], NDArray[np.float64]]:
+    """Rows whose hand is known, by joints or else by depth, and about where it is, mm."""
+    info, kept, middles = dataset.info, [], []
+    for row in rows.tolist():
+        try:
+            frame = dataset.read(row)
+            middles.append(
+                find_center(frame, "joints" if frame.labelled else "com", info.half_side, info.depth_range)
+            )
+            kept.append(row)
+        except FrameError:
+            continue
+    return kept, np.array(middles, np.float64)
+
+
+def _cure(coordinates: str, read_as: str) -> str:
+    if coordinates == read_as:
+        return "Write it so: mm, x right, y down, z forward; V2V's files of NYU have y up"
+    if coordinates == "uvd":
+        return "Files of u v d (px, px, mm) have uvd in their name: rename it"
+    return "Files with uvd in their name hold u v d (px, px, mm): rename it, x y z in mm"
