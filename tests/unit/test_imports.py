@@ -24,8 +24,8 @@ BELOW = {
     "conventions": {"camera"},
     "skeleton": set(),
     "frame": {"camera", "kernels"},
-    "center": {"camera", "frame", "kernels"},
-    "crop": {"center", "frame", "kernels"},
+    "center": {"camera", "frame", "formats", "kernels"},
+    "crop": {"camera", "center", "frame", "kernels"},
     "distances": {"kernels"},
 }
 _CROPS = set(BELOW) - {"_moved"}
