@@ -24,18 +24,14 @@ DERIVED: dict[str, Callable[[Crop, int], NDArray[np.float32]]] = {"views": views
 
 
 def map_kinds(names: Iterable[str]) -> tuple[str, ...]:
-    """Kinds of map among names of entries, each once.
-
-    Raises
-    ------
-    UsageError
-        A name that no batch has.
-    """
-    names = list(names)
-    for name in names:
-        if not name.startswith(_MAP) and name not in ALWAYS and name not in DERIVED:
-            raise UsageError(f"a batch has no {name!r}, only {', '.join((*ALWAYS, *DERIVED))} and maps/KIND")
+    """Kinds of map among names of entries, each once."""
     return tuple(dict.fromkeys(name.removeprefix(_MAP) for name in names if name.startswith(_MAP)))
+
+
+def further_arrays(names: Iterable[str]) -> tuple[str, ...]:
+    """Names of what only some stores hold: `Store.further`, as their data sets declare it."""
+    others = (n for n in names if not n.startswith(_MAP) and n not in ALWAYS and n not in DERIVED)
+    return tuple(dict.fromkeys(others))
 
 
 def entries(batch: Mapping[str, Any], names: Sequence[str]) -> tuple[Tensor, ...]:

@@ -15,8 +15,8 @@ class Network(nn.Module):
     """Base of all networks: from entries of a batch to joints.
 
     A subclass defines `forward`. What it reads of a batch, `inputs`, and what it learns from, `targets`, are names of
-    its entries, as `gmaps.training.GuidanceDataset` gives them: "depth", "joints", "maps/geodesic"; and "views",
-    three views of the crop.
+    its entries, as `gmaps.training.GuidanceDataset` gives them: "depth", "joints", "maps/geodesic", further arrays of
+    a store; and "views", three views of the crop.
 
     Parameters
     ----------

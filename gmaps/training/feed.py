@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader
 from gmaps.augment.changes import Augment
 from gmaps.errors import StoreError, UsageError
 from gmaps.frame import Crop, Cube, Projection
-from gmaps.nets.inputs import DERIVED, map_kinds
+from gmaps.nets.inputs import ALWAYS, DERIVED, further_arrays, map_kinds
 from gmaps.nets.network import Network
 from gmaps.store import Store
 from gmaps.training.collate import Item, collate
@@ -55,10 +55,16 @@ def make_dataset(
     ------
     StoreError
         The store lacks a map and may not make it; the message says how to add it.
-    UsageError
-        The network wants what no batch has.
     """
     names = (*network.inputs, *(network.targets if learn else ()))
+    arrays = further_arrays(names)
+    absent = [name for name in arrays if name not in store.further]
+    if absent:
+        known = (*ALWAYS, *DERIVED, *store.further)
+        raise StoreError(
+            f"the network wants {', '.join(absent)}, and {store.path} has only {', '.join(known)} and maps/KIND: "
+            "use a store of a data set that has them"
+        )
     kinds = list(map_kinds(names))
     on_the_fly = on_the_fly or augment is not None
     missing = [name for name in kinds if name not in store.maps]
@@ -71,7 +77,9 @@ def make_dataset(
     derived = [name for name in network.inputs if name in DERIVED]
     if derived:
         transform = _AddDerived(derived, store.attributes["crop"]["projection"], network.size, transform)
-    return GuidanceDataset(store, kinds, on_the_fly=on_the_fly and bool(kinds), augment=augment, transform=transform)
+    return GuidanceDataset(
+        store, kinds, on_the_fly=on_the_fly and bool(kinds), augment=augment, transform=transform, arrays=arrays
+    )
 
 
 #: Orders of training, by name.

@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from gmaps.cli import main
 
 import gmaps
-from gmaps.errors import GmapsError, UnknownNameError, UsageError
+from gmaps.errors import GmapsError, StoreError, UnknownNameError, UsageError
 from gmaps.skeleton import get_skeleton
 
 torch = pytest.importorskip("torch")
@@ -171,7 +171,7 @@ def test_networks_of_other_distributions(monkeypatch, own):
 def test_what_a_batch_has_not(store, own):
     net = build_network(own, store.skeleton)
     net.inputs = ("depth", "colour")
-    with pytest.raises(UsageError, match=r"a batch has no 'colour', only depth, .* and maps/KIND"):
+    with pytest.raises(StoreError, match=r"wants colour, and .* has only depth, .* and maps/KIND"):
         train(store, Path("run"), net, TrainParams(epochs=1, batch=8, workers=0), progress=False, device="cpu")
 
 
@@ -237,3 +237,36 @@ def test_a_run_of_the_first_format_goes_on(tmp_path):
     assert found.exit_code == 0, found.output
     again = load_checkpoint(out / "last.pt")
     assert (again["format"], again["progress"]["epoch"], again["progress"]["step"]) == (2, 3, 12)
+
+
+def test_a_network_may_learn_from_further_arrays_of_a_store(tmp_path):
+    from torch import nn
+
+    from gmaps.nets import Network
+
+    class Angles(Network):
+        targets = ("joints", "angles")
+
+        def __init__(self, skeleton, count):
+            super().__init__(skeleton, {"pose": 1.0, "angles": 0.5})
+            self.last = nn.Sequential(nn.AdaptiveAvgPool2d(4), nn.Flatten(), nn.Linear(16, 63 + count))
+
+        def forward(self, depth):
+            both = self.last(depth)
+            return type("Output", (), {"joints": both[:, :63].unflatten(1, (21, 3)), "angles": both[:, 63:]})()
+
+        def loss(self, output, batch):
+            wrong = (output.angles - batch["angles"]).square().mean()
+            return super().loss(output, batch) | {"angles": wrong}
+
+    options = {"frames": 24, "arrays": "angles"}
+    gmaps.build("synthetic", tmp_path / "s.zarr", ("geodesic",), workers=0, progress=False, crop_size=32, map_size=16,
+                dataset_options=options)  # fmt: skip
+    store = gmaps.open_store(tmp_path / "s.zarr")
+    net = Angles(store.skeleton, store.column("angles").shape[1])
+    net.origin = ("angles", {})
+    train(store, tmp_path / "run", net, TrainParams(epochs=1, batch=8, workers=0), progress=False, device="cpu")
+    rows = read_log(tmp_path / "run" / "log.csv")
+    assert float(rows[0]["angles"]) > 0
+    with pytest.raises(CheckpointError, match="network angles cannot be made"):
+        Predictor(tmp_path / "run", device="cpu")
