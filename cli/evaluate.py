@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("predictions", metavar="PRED.txt [PRED2.txt ...]", nargs=-1, required=True)
-@click.option("--dataset", metavar="NAME", help="nyu, icvl, msra, hands17, synthetic; that of a store is known.")
+@click.option("--dataset", metavar="NAME", help="nyu, icvl, msra, hands17, ...; a store knows its own.")
 @click.option(
     "--groundtruth", metavar="GT.txt", required=True, help="True joints: a file of this format, or a store."
 )
@@ -63,14 +63,13 @@ def evaluate(
     """
     from gmaps.evaluation import (
         evaluate_file,
-        get_protocol,
         protocol_of_place,
         read_angles,
         read_groundtruth,
         read_groups,
     )
 
-    protocol = get_protocol(dataset) if dataset else protocol_of_place(groundtruth)
+    protocol = protocol_of_place(groundtruth, dataset)
     truth = read_groundtruth(groundtruth, protocol, groundtruth_coords)
     turned = None if angles is None else truth.keep(read_angles(angles, len(truth.valid)))
     labels = None

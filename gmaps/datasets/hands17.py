@@ -71,7 +71,7 @@ PROTOCOL = Protocol(
     printed=(SKELETON.joints.index("wrist"), *(j for finger in FINGERS for j in SKELETON.fingers[finger])),
     parts=(("test", EXPECTED["test"]),),
     coordinates="xyz",
-    palm=palm_of(SKELETON),
+    palm=palm_of(SKELETON.joints),
 )
 
 

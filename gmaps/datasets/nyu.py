@@ -83,6 +83,7 @@ PROTOCOL = Protocol(
     printed=tuple(reversed(range(len(SKELETON.evaluation)))),  # the field prints from the palm to the little finger
     parts=tuple(zip(TESTED, (SECOND_PERSON, EXPECTED["test"] - SECOND_PERSON), strict=True)),
     evaluated=SKELETON.evaluation,
+    whole=len(SKELETON),
 )  # fmt: skip
 
 

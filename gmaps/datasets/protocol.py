@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -10,9 +11,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from gmaps.camera import Camera
 from gmaps.errors import UsageError, unknown_name
-from gmaps.skeleton import Skeleton
 
 Coordinates = Literal["uvd", "xyz"]
+#: Wrist and roots of index, middle and little finger, as skeletons call them.
+PALM = ("wrist", "index_mcp", "middle_mcp", "little_mcp")
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,8 @@ class Protocol:
         A number of frames that tells another release, and what that is.
     evaluated
         Joints of the data set's full skeleton that are evaluated, in the order of `joints`, where it has more.
+    whole
+        How many joints the full skeleton has, where it has more.
     """
 
     name: str
@@ -50,6 +54,7 @@ class Protocol:
     palm: tuple[int, int, int, int] | None = None
     other_release: tuple[int, str] | None = None
     evaluated: tuple[int, ...] = ()
+    whole: int = 0
 
     @property
     def frames(self) -> int:
@@ -88,6 +93,11 @@ class Protocol:
             return joints[:, self.evaluated]
         raise UsageError(f"{self.name} is evaluated on {len(self.joints)} joints, got {joints.shape[1]}")
 
+    @property
+    def counts(self) -> tuple[int, ...]:
+        """Numbers of joints that a line of a file may have: those that are evaluated, or all."""
+        return (len(self.joints), *([self.whole] if self.whole > len(self.joints) else []))
+
     def groups(self, frames: int) -> dict[str, NDArray[np.bool_]]:
         """Part -> (N,) bool; empty unless `frames` is the whole test set."""
         if len(self.parts) < 2 or frames != self.frames:
@@ -96,7 +106,7 @@ class Protocol:
         return {name: number == k for k, (name, _) in enumerate(self.parts)}
 
 
-def palm_of(skeleton: Skeleton) -> tuple[int, int, int, int]:
-    """Where a skeleton has its wrist and the roots of index, middle and little finger: `Protocol.palm`."""
-    at = skeleton.joints.index
-    return at("wrist"), at("index_mcp"), at("middle_mcp"), at("little_mcp")
+def palm_of(joints: Sequence[str]) -> tuple[int, int, int, int]:
+    """Where joints, by the names of gmaps' skeletons, have the four of `Protocol.palm`."""
+    wrist, index, middle, little = (joints.index(name) for name in PALM)
+    return wrist, index, middle, little

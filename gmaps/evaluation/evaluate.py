@@ -230,7 +230,7 @@ def evaluate_file(
     PredictionError
         A file that cannot be read, or does not fit the truth; the message names file, line and cure.
     """
-    table = read_table(path, len(protocol.joints))
+    table = read_table(path, protocol.counts)
     xyz = turn(protocol.to_xyz(truth.match(table, protocol), coordinates), axes, unit, order)
     if groups is None and len(truth.valid) == protocol.frames:
         groups = {name: rows[truth.valid] for name, rows in protocol.groups(len(truth.valid)).items()}

@@ -48,7 +48,7 @@ class Table:
         return len(self.values)
 
 
-def read_table(path: str | os.PathLike[str], joints: int) -> Table:
+def read_table(path: str | os.PathLike[str], joints: int | Sequence[int]) -> Table:
     """Read a file of predictions or labels.
 
     Parameters
@@ -56,7 +56,7 @@ def read_table(path: str | os.PathLike[str], joints: int) -> Table:
     path
         The file.
     joints
-        J: each line must hold 3 J numbers.
+        J: each line must hold 3 J numbers. Of several, that which fits the first line.
 
     Raises
     ------
@@ -65,6 +65,8 @@ def read_table(path: str | os.PathLike[str], joints: int) -> Table:
         The message names file, line and expected columns.
     """
     rows, lines = _split(path)
+    counts = (joints,) if isinstance(joints, int) else tuple(joints)
+    joints = next((n for n in counts if len(rows[0]) in (3 * n, 3 * n + 1)), counts[0])
     path, columns = os.fspath(path), 3 * joints
     named = len(rows[0]) == columns + 1
     expected = f"{columns} numbers, u v d (or x y z) of {joints} joints"

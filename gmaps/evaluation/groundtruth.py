@@ -92,8 +92,8 @@ def read_groundtruth(path: str | os.PathLike[str], protocol: Protocol, coordinat
     """
     if Path(path).is_dir():
         return _from_store(Path(path), protocol)
-    table = read_table(path, len(protocol.joints))
-    xyz = protocol.to_xyz(table.values, coordinates)
+    table = read_table(path, protocol.counts)
+    xyz = protocol.select(protocol.to_xyz(table.values, coordinates))
     return GroundTruth(table.path, xyz, table.names, np.ones(len(xyz), bool))
 
 

@@ -5,10 +5,15 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from gmaps.camera import Camera
 from gmaps.datasets import dataset_protocol, list_datasets
-from gmaps.datasets.protocol import Coordinates, Protocol
+from gmaps.datasets.protocol import PALM, Coordinates, Protocol, palm_of
 from gmaps.errors import DatasetError, StoreError, UnknownNameError, UsageError, unknown_name
+
+if TYPE_CHECKING:
+    from gmaps.store import Store
 
 __all__ = ["PROTOCOLS", "Coordinates", "Protocol", "get_protocol", "protocol_of_place"]
 
@@ -56,23 +61,56 @@ def get_protocol(name: str) -> Protocol:
         raise unknown_name("evaluation", name, PROTOCOLS) from None
 
 
-def protocol_of_place(path: str | os.PathLike[str]) -> Protocol:
+def protocol_of_place(path: str | os.PathLike[str], dataset: str | None = None) -> Protocol:
     """The evaluation of the data set that a store was built from.
+
+    Where the data set fixes none, as frames of one's own, the store says: its skeleton's joints, or those that its
+    `evaluation` names, by its camera.
+
+    Parameters
+    ----------
+    path
+        The store.
+    dataset
+        What the data set is said to be.
 
     Raises
     ------
     UsageError
         The place is no store, which a file of joints does not say.
     StoreError
-        The data set has none.
+        The store is of another data set, or so old that it does not say its camera.
     """
     if not Path(path).is_dir():
+        if dataset is not None:
+            return get_protocol(dataset)
         raise UsageError(f"of which data set is {os.fspath(path)}? Say --dataset: {', '.join(PROTOCOLS)}")
     from gmaps.store import open_store  # here, because a text file needs no zarr
 
-    name = open_store(Path(path)).attributes["dataset"]["name"]
-    if name not in PROTOCOLS:
-        raise StoreError(
-            f"{os.fspath(path)} is of {name}, for which no evaluation is known, only {', '.join(PROTOCOLS)}"
-        )
-    return PROTOCOLS[name]
+    store = open_store(Path(path))
+    name = store.attributes["dataset"]["name"]
+    if dataset not in (None, name):
+        if dataset not in list_datasets():
+            get_protocol(dataset)  # with the nearest name
+        raise StoreError(f"{os.fspath(path)}: is a store of {name}, not of {dataset}; say --dataset {name}")
+    try:
+        return PROTOCOLS[name]
+    except KeyError:
+        return _of_store(store)
+
+
+def _of_store(store: Store) -> Protocol:
+    if "camera" not in store.attributes:
+        raise StoreError(f"{store.path}: does not say its camera, so pixels cannot be turned into mm; build it again")
+    skeleton = store.skeleton
+    evaluated = skeleton.evaluation or tuple(range(len(skeleton)))
+    joints = tuple(skeleton.joints[j] for j in evaluated)
+    return Protocol(
+        name=store.attributes["dataset"]["name"],
+        camera=Camera(**store.attributes["camera"]),
+        joints=joints,
+        printed=tuple(range(len(joints))),
+        palm=palm_of(joints) if set(PALM) <= set(joints) else None,
+        evaluated=evaluated,
+        whole=len(skeleton),
+    )

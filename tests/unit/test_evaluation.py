@@ -259,6 +259,83 @@ def test_a_store_is_a_truth(tmp_path, monkeypatch):
         ev.read_groundtruth(out, ev.get_protocol("msra"))
 
 
+OWN = """
+[camera]
+fx = 300.0
+fy = 310.0
+cx = 31.5
+cy = 30.0
+width = 64
+height = 60
+[depth]
+files = "{frame}.npy"
+[joints]
+files = "joints.txt"
+[skeleton]
+name = "mine"
+joints = ["wrist", %s]
+parents = ["", %s]
+evaluation = ["b3", "c3", "wrist"]
+[skeleton.fingers]
+palm = ["wrist"]
+thumb = ["a0", "a1", "a2", "a3"]
+index = ["b0", "b1", "b2", "b3"]
+middle = ["c0", "c1", "c2", "c3"]
+ring = ["d0", "d1"]
+"""
+NAMES = [f"{f}{k}" for f in "abc" for k in range(4)] + ["d0", "d1"]
+
+
+def own_store(tmp_path, layout="folder", evaluation=True):
+    root = tmp_path / "own"
+    root.mkdir()
+    quoted = ", ".join(f'"{n}"' for n in NAMES)
+    text = OWN % (quoted, ", ".join('"wrist"' for _ in NAMES))
+    text = text if evaluation else text.replace('evaluation = ["b3", "c3", "wrist"]\n', "")
+    if layout == "synhand5m":
+        text += '[segmentation]\nfiles = "s{frame}.npy"\nlabels = ["none", "hand"]\n'
+    (root / "dataset.toml").write_text(text)
+    true = np.random.default_rng(0).uniform((-20, -20, 420), (20, 20, 460), (5, 15, 3))
+    np.savetxt(root / "joints.txt", true.reshape(5, -1))
+    for k in range(5):
+        np.save(root / f"{k}.npy", np.full((60, 64), 430, np.float32))
+        np.save(root / f"s{k}.npy", np.ones((60, 64), np.uint8))
+    if layout == "folder":
+        for k in range(5):
+            (root / f"s{k}.npy").unlink()
+        (root / "dataset.toml").write_text(text.replace('"{frame}.npy"', '"{frame:[0-9]+}.npy"'))
+    else:
+        (root / "dataset.toml").write_text(text.replace('"{frame}.npy"', '"{frame:[0-9]+}.npy"', 1))
+    out = tmp_path / "own.zarr"
+    gmaps.build(layout, out, ("signed_edt",), root=root, workers=0, progress=False)
+    return out, true
+
+
+@pytest.mark.parametrize("layout", ["folder", "synhand5m"])
+@pytest.mark.parametrize("evaluation", [True, False])
+def test_own_frames_are_evaluated_by_their_own_skeleton(tmp_path, layout, evaluation):
+    out, true = own_store(tmp_path, layout, evaluation)
+    p = ev.protocol_of_place(out)
+    chosen = [8, 12, 0] if evaluation else list(range(15))
+    names = ["b3", "c3", "wrist"] if evaluation else ["wrist", *NAMES]
+    assert (p.name, p.joints, p.evaluated, p.camera.fy) == (layout, tuple(names), tuple(chosen), 310)
+    off = np.arange(15)[:, None] * [0, 0.6, 0.8]  # joint j is j mm off
+    for kept in (chosen, list(range(15))):  # a file of the evaluated joints, or of all
+        ev.write_table(tmp_path / "p.txt", p.camera.project((true + off)[:, kept]), decimals=6)
+        for args in ((), ("--dataset", layout)):
+            result = run(tmp_path / "p.txt", "--groundtruth", out, *args, "--json")
+            assert result.exit_code == 0, result.output
+            found = json.loads(result.stdout)
+            assert list(found["joint_errors_mm"]) == names
+            want = dict(zip(names, chosen, strict=True))
+            assert found["joint_errors_mm"] == pytest.approx(want, abs=1e-3)
+            assert found["mean_error_mm"] == pytest.approx(np.mean(chosen), abs=1e-3)
+    result = run(tmp_path / "p.txt", "--groundtruth", out, "--dataset", "nyu")
+    assert (result.exit_code, f"is a store of {layout}, not of nyu" in result.output) == (1, True)
+    result = run(tmp_path / "p.txt", "--groundtruth", tmp_path / "p.txt", "--dataset", layout)
+    assert (result.exit_code, "no evaluation called" in result.output) == (2, True)
+
+
 # The format.
 
 

@@ -84,7 +84,7 @@ PROTOCOL = Protocol(
     ("Wrist", *(f"{f}.{k}" for f in ("Index", "Mid", "Ring", "Pinky", "Thumb") for k in "MPDT")),
     printed=tuple(range(len(SKELETON))),
     parts=tuple(EXPECTED.items()),
-    palm=palm_of(SKELETON),
+    palm=palm_of(SKELETON.joints),
     other_release=(OTHER_TOTAL, "the release that V2V's centre files are of"),
 )
 
