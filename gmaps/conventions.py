@@ -112,10 +112,14 @@ def _plainest(found: list[Reading]) -> Reading | None:
     return next((r for r in good if r.after <= 1.2 * least + 1e-6), None)
 
 
+def swap(points: Points, camera: Camera, read_as: str) -> Points:
+    """What points are, in mm, if their numbers are not what they were read as but the other of uvd and xyz."""
+    return camera.project(points) if read_as == "uvd" else camera.unproject(points)
+
+
 def _ways(points: Points, camera: Camera, read_as: str) -> Iterator[tuple[str, str, str, Points]]:
     other = "xyz" if read_as == "uvd" else "uvd"
-    swapped = camera.project(points) if read_as == "uvd" else camera.unproject(points)
-    for kind, read in ((read_as, points), (other, swapped)):
+    for kind, read in ((read_as, points), (other, swap(points, camera, read_as))):
         for unit, mm in _UNITS.items():
             for flip, signs in _FLIPS.items():
                 yield kind, flip, unit, read * (np.array(signs) * mm)

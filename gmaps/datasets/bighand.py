@@ -18,6 +18,7 @@ from gmaps.errors import DatasetError, unknown_name
 from gmaps.formats.litter import is_litter
 
 _ANNOTATION = "full_annotation"
+_TEST_SUBJECT = "Subject_1"
 _SUBJECT = re.compile(r"Subject_(\d{1,3})")
 
 INFO = DatasetInfo(
@@ -34,7 +35,7 @@ INFO = DatasetInfo(
     depth_range=(100.0, 1000.0),
     notes="Counts of frames are not published, so --check compares labels with frames alone. The field has no split "
     "of its own for this tree: one subject is left out.",
-    options={"test_subject": "the subject of the test split (default Subject_1); all others train"},
+    options={"test_subject": f"the subject of the test split (default {_TEST_SUBJECT}); all others train"},
 )
 
 
@@ -66,15 +67,16 @@ class BigHand(Hands17):
     def _all_parts(self) -> list[Part]:
         parts = find_parts(self.path)
         subjects = sorted({p.subject for p in parts})
-        if self.split != "all" and self.options["test_subject"] not in subjects:
-            raise unknown_name("subject here", self.options["test_subject"], subjects)
+        test = self.options["test_subject"]
+        if test not in subjects and (self.split != "all" or test != _TEST_SUBJECT):
+            raise unknown_name("subject here", test, subjects)
         return parts
 
     def _chosen(self, part: Part) -> bool:
         return self.split == "all" or (part.subject == self.options["test_subject"]) == (self.split == "test")
 
 
-def load(root: Path, *, split: Split = "all", test_subject: str = "Subject_1") -> BigHand:
+def load(root: Path, *, split: Split = "all", test_subject: str = _TEST_SUBJECT) -> BigHand:
     """A reader; called by `gmaps.load_dataset`."""
     return BigHand(Path(root), split, {"test_subject": str(test_subject)})
 

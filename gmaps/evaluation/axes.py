@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gmaps.camera import Camera
-from gmaps.conventions import find_reading
+from gmaps.conventions import find_reading, swap
 from gmaps.errors import PredictionError, UsageError, unknown_name
 
 #: Where x, y and z of gmaps point.
@@ -78,3 +78,31 @@ def refuse_other_convention(
         f"{found.describe()}, it would be {found.after:.1f} mm. Say {' '.join(options)}, or --as-is if the numbers "
         "are meant as they stand"
     )
+
+
+def refuse_other_truth(
+    path: str, true: NDArray[np.float64], predicted: NDArray[np.float64], camera: Camera, read_as: str
+) -> None:
+    """Refuse a file of true joints that holds x y z where u v d are read, or the other way round.
+
+    Raises
+    ------
+    PredictionError
+        With the option that takes it.
+    """
+    found = find_reading(true, predicted, camera, read_as, _GOOD_MM)
+    if found is None or found.coordinates == read_as:
+        return
+    # Pixels taken for mm on both sides would fit, too: the truth is at fault where its hands leave the picture.
+    if _in_picture(true, camera) < _in_picture(swap(true, camera, read_as), camera):
+        raise PredictionError(
+            f"{path}: are its columns {read_as}? Read so, predictions are {found.before:.1f} mm off; as "
+            f"{found.describe()}, {found.after:.1f} mm. Say --groundtruth-coords {found.coordinates}"
+        )
+
+
+def _in_picture(xyz: NDArray[np.float64], camera: Camera) -> float:
+    """Share of points that the camera sees."""
+    with np.errstate(all="ignore"):
+        u, v, d = np.moveaxis(camera.project(xyz), -1, 0)
+    return float(((u >= 0) & (u < camera.width) & (v >= 0) & (v < camera.height) & (d > 0)).mean())

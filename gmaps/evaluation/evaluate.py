@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from gmaps.errors import UsageError
-from gmaps.evaluation.axes import AXES, refuse_other_convention, turn
+from gmaps.evaluation.axes import AXES, refuse_other_convention, refuse_other_truth, turn
 from gmaps.evaluation.files import read_table
 from gmaps.evaluation.groundtruth import GroundTruth
 from gmaps.evaluation.metrics import THRESHOLDS_MM, Over, area_under, joint_errors, pck_2d, success_rate
@@ -234,6 +234,8 @@ def evaluate_file(
     xyz = turn(protocol.to_xyz(truth.match(table, protocol), coordinates), axes, unit, order)
     if groups is None and len(truth.valid) == protocol.frames:
         groups = {name: rows[truth.valid] for name, rows in protocol.groups(len(truth.valid)).items()}
+    if not as_is and truth.coordinates:
+        refuse_other_truth(truth.path, truth.xyz, protocol.select(xyz), protocol.camera, truth.coordinates)
     return evaluate_joints(
         xyz, truth.xyz[truth.valid], protocol, name=Path(path).stem, groups=groups, angles=angles, as_is=as_is,
         read_as=coordinates or protocol.coordinates, pck=pck,

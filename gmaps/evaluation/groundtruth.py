@@ -30,12 +30,15 @@ class GroundTruth:
         Of the frames, where the file has them.
     valid : (N,) bool
         False for frames that a build rejected: a prediction may have a row for them, which does not count.
+    coordinates
+        "uvd" or "xyz", what a file was read as; empty for a store.
     """
 
     path: str
     xyz: NDArray[np.float64]
     names: tuple[str, ...]
     valid: NDArray[np.bool_]
+    coordinates: str = ""
 
     @property
     def frames(self) -> int:
@@ -94,7 +97,7 @@ def read_groundtruth(path: str | os.PathLike[str], protocol: Protocol, coordinat
         return _from_store(Path(path), protocol)
     table = read_table(path, protocol.counts)
     xyz = protocol.select(protocol.to_xyz(table.values, coordinates))
-    return GroundTruth(table.path, xyz, table.names, np.ones(len(xyz), bool))
+    return GroundTruth(table.path, xyz, table.names, np.ones(len(xyz), bool), coordinates or protocol.coordinates)
 
 
 def _from_store(path: Path, protocol: Protocol) -> GroundTruth:

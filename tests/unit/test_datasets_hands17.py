@@ -318,6 +318,8 @@ def test_one_person_is_left_out(big):
     assert len(load_dataset("bighand", big, split="test")) == 5
     with pytest.raises(UnknownNameError, match=r"no subject here called 'Subject_3'.*Did you mean"):
         load_dataset("bighand", big, split="test", test_subject="Subject_3").index()
+    with pytest.raises(UnknownNameError, match="no subject here called 'Subject_3'"):
+        load_dataset("bighand", big, test_subject="Subject_3").index()  # a name that matches nothing, in any split
 
 
 def test_faults_of_bighand(big, tmp_path):

@@ -568,6 +568,20 @@ def test_bad_predictions_of_the_right_convention_are_judged(noise):
         assert found.mean_error == pytest.approx(np.linalg.norm(a - true, axis=2).mean())
 
 
+@pytest.mark.parametrize(("held", "read"), [("xyz", "uvd"), ("uvd", "xyz")])
+def test_a_truth_of_other_coordinates_is_named(tmp_path, held, read):
+    p = ev.get_protocol("nyu")
+    true, predicted = _noisy(p)
+    ev.write_table(tmp_path / "gt.txt", true if held == "xyz" else p.to_file(true), decimals=6)
+    ev.write_table(tmp_path / "p.txt", p.to_file(predicted), decimals=6)
+    args = ["--dataset", "nyu", tmp_path / "p.txt", "--groundtruth", tmp_path / "gt.txt", "--groundtruth-coords"]
+    result = run(*args, read)
+    assert result.exit_code == 1
+    assert "gt.txt: are its columns" in result.output
+    assert f"Say --groundtruth-coords {held}" in result.output
+    assert run(*args, held).exit_code == 0
+
+
 def test_joints_of_another_convention_in_python():
     p = ev.get_protocol("nyu")
     true, predicted = _noisy(p)
