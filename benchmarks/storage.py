@@ -22,8 +22,9 @@ from zarr.storage import FsspecStore
 import gmaps
 from benchmarks.timing import Row, table, take_turns, write
 from gmaps.pipeline.edit import add_maps, remove_maps
-from gmaps.store.checksums import read_checksums, verify_checksums
+from gmaps.store.checksums import verify_checksums
 from gmaps.store.export import export_hdf5
+from gmaps.store.file_records import read_checksums
 from gmaps.store.object_store import Place
 
 FRAMES = 2048

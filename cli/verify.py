@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
+
+from gmaps.errors import CorruptStoreError, DatasetError, GmapsError, StoreError
 
 from ._common import find_store, json_option, print_json
 
@@ -30,19 +34,24 @@ def verify(
     """
     import numpy as np
 
-    from gmaps.errors import DatasetError
-    from gmaps.pipeline.edit import unfinished_addition
     from gmaps.pipeline.verify import recompute_rows
     from gmaps.store import open_store
     from gmaps.store.checksums import verify_checksums
 
     path = find_store(store)
-    opened = open_store(path)
-    damaged = verify_checksums(path)
-    chosen = np.random.default_rng(seed).permutation(len(opened))[:rows].tolist()
+    try:
+        damaged = verify_checksums(path)
+    except CorruptStoreError:
+        raise
+    except StoreError:
+        open_store(path)  # which says better why it is none
+        raise
+    # What is damaged may not even open; that it is, is what is to be told.
+    opened = None if damaged else open_store(path)
+    chosen = [] if opened is None else np.random.default_rng(seed).permutation(len(opened))[:rows].tolist()
     different = []
     try:
-        if chosen and not damaged:
+        if opened is not None and chosen:
             different = recompute_rows(opened, sorted(chosen), root=root, center=center, dataset=dataset)
     except DatasetError as error:
         raise DatasetError(
@@ -54,20 +63,34 @@ def verify(
     else:
         for line in [*damaged, *different]:
             click.echo(line)
-        if damaged and (kinds := " ".join(unfinished_addition(path))):
-            click.echo(
-                f"{path}: an addition of maps was stopped in its last step. Finish it with `gmaps store add {path} "
-                f"{kinds}`, or drop it with `gmaps store remove {path} {kinds}`"
-            )
+        if damaged and (unfinished := _unfinished(path)):
+            click.echo(f"{path}: {unfinished}")
         elif damaged:
             click.echo(f"{path}: {len(damaged)} files are damaged; build it again with --overwrite")
         elif different:
-            click.echo(
-                f"{path}: checksums are right, but {len(different)} of {len(chosen)} rows differ from the data set"
-            )
+            # One line a row and array; or one that says that the data set is another.
+            rows_of = {line.partition(":")[0].partition(",")[0] for line in different if line.startswith("row ")}
+            which = f"{len(rows_of)} of {len(chosen)} rows" if rows_of else "its rows"
+            click.echo(f"{path}: checksums are right, but {which} differ from the data set")
         else:
-            click.echo(
-                f"{path}: all checksums are right; {len(chosen)} rows of {len(opened):,} made again are the same"
-            )
+            of = f"{len(chosen)} rows of {len(opened or ()):,}"
+            click.echo(f"{path}: all checksums are right; {of} made again are the same")
     if damaged or different:
         click.get_current_context().exit(1)
+
+
+def _unfinished(path: str | Path) -> str:
+    """What was stopped before its end, and how it is finished, where the store can still say."""
+    from gmaps.pipeline.edit import unfinished_addition, unfinished_removal
+
+    try:
+        if kinds := " ".join(unfinished_removal(path)):
+            return f"a removal of maps was stopped. Finish it with `gmaps store remove {path} {kinds}`"
+        if kinds := " ".join(unfinished_addition(path)):
+            return (
+                f"an addition of maps was stopped in its last step. Finish it with `gmaps store add {path} {kinds}`, "
+                f"or drop it with `gmaps store remove {path} {kinds}`"
+            )
+    except GmapsError:
+        pass  # too damaged to say
+    return ""

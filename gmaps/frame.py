@@ -19,6 +19,8 @@ from gmaps.kernels import joints as joint_kernels
 
 Projection = Literal["orthographic", "perspective"]
 
+#: No depth camera sees as far; nothing in a label, a cube or an image lies there.
+FARTHEST_MM = 1e5
 #: Depth of a crop's pixel where nothing is seen. Hand pixels are strictly nearer, so the mask is `depth < 1`.
 BACKGROUND = np.float32(1.0)
 
@@ -141,6 +143,24 @@ class Crop:
     def mask(self) -> NDArray[np.bool_]:
         """(S, S) bool, True on the hand."""
         return np.less(self.depth, BACKGROUND)
+
+    def checked(self) -> Crop:
+        """The crop, if its values are such as a frame's; what a store holds need not be what was written.
+
+        Raises
+        ------
+        FrameError
+            A joint or the cube is not before the camera within `FARTHEST_MM`, or a depth is not within [-1, 1].
+        """
+        cube = self.cube
+        if not (max(map(abs, cube.center)) < FARTHEST_MM and cube.half_side < FARTHEST_MM):
+            raise FrameError(f"no hand is in a cube at {cube.center} mm of half side {cube.half_side:g} mm")
+        if self.labelled and not joint_kernels.plausible(self._mm(), np.float32(FARTHEST_MM)):
+            raise FrameError(f"a joint is behind the camera, {FARTHEST_MM:g} mm away or more, or nowhere")
+        low, high = self.depth.min(), self.depth.max()
+        if not (low >= -1 and high <= 1):
+            raise FrameError(f"a crop's depth is within -1 and 1, not {low:g} to {high:g}")
+        return self
 
     @property
     def labelled(self) -> bool:

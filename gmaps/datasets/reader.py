@@ -17,13 +17,10 @@ from gmaps.camera import Camera
 from gmaps.datasets.base import DatasetInfo, FrameArray, Index, Split, Window
 from gmaps.errors import DatasetError, FrameError, RowError, UsageError
 from gmaps.formats.litter import is_litter
-from gmaps.frame import Cube
+from gmaps.frame import FARTHEST_MM, Cube
 from gmaps.kernels import joints as joint_kernels
 from gmaps.kernels import raster
 from gmaps.skeleton import Skeleton
-
-#: A joint farther away than this (mm) is no joint of a hand before a depth camera.
-FARTHEST_MM = 1e5
 
 
 class Reader:

@@ -21,6 +21,8 @@ from gmaps.formats.label_lines import filled_lines
 
 #: Nothing of the field is larger: HANDS17 has 295,510 rows of 63 numbers, some 150 MB.
 _LARGEST = 2**31
+#: Characters of a number: an array of words is as wide as the longest.
+_LONGEST = 64
 
 
 @dataclass(frozen=True)
@@ -185,7 +187,13 @@ def _split(path: str | os.PathLike[str]) -> tuple[list[list[bytes]], list[int]]:
     try:
         if os.path.getsize(name) > _LARGEST:
             raise PredictionError(f"{name}: {os.path.getsize(name) / 2**30:.1f} GiB is no file of joints")
-        data = Path(name).read_bytes()
+        with open(name, "rb") as file:  # a pipe, too: people write <(zcat predictions.gz)
+            pieces = [file.read(1 << 20)]
+            while pieces[-1] and len(pieces) <= _LARGEST >> 20:
+                pieces.append(file.read(1 << 20))
+        data = b"".join(pieces)
+        if len(data) > _LARGEST:
+            raise PredictionError(f"{name}: more than {_LARGEST / 2**30:.0f} GiB are no file of joints")
     except (OSError, ValueError) as error:
         raise PredictionError(f"{name}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
     if data.startswith((b"MATLAB", b"\x89HDF")):
@@ -210,6 +218,8 @@ def _words(line: bytes) -> list[bytes]:
 
 def _numbers(rows: list[list[bytes]], lines: Sequence[int], path: str, expected: str) -> NDArray[np.float64]:
     try:
+        if max(len(word) for row in rows for word in row) > _LONGEST:
+            raise ValueError("a number of so many digits")
         values = np.array(rows).astype(np.float64)
         if np.isfinite(values).all():
             return values
@@ -219,7 +229,7 @@ def _numbers(rows: list[list[bytes]], lines: Sequence[int], path: str, expected:
     for row, line in zip(rows, lines, strict=True):
         for column, word in enumerate(row, 1):
             try:
-                value = float(word)
+                value = float(word) if len(word) <= _LONGEST else np.nan
             except ValueError:
                 value = np.nan
             if not np.isfinite(value):

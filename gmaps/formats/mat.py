@@ -1,13 +1,17 @@
-"""Arrays out of MATLAB 5 files, by SciPy, once their headers have been looked at.
+"""Arrays out of MATLAB 5 files.
 
-SciPy makes room for what a file promises, and inflates all that it holds before it looks: 200 kB can take gigabytes.
-What a variable says of its size stands in its first bytes, and those are cheap to have.
+Only plain arrays of real numbers are read, and all that a file says of itself is looked at before it is believed: a
+changed bit must not decide how much memory is taken, nor which bytes are taken for what.
+
+The format: "MAT-File Format", The MathWorks (R2024b), chapter 1.
 """
 
 from __future__ import annotations
 
+import math
 import struct
 import zlib
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -15,82 +19,152 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gmaps.errors import DatasetError
+from gmaps.formats.regular import open_regular
 
 _HEADER_BYTES, _COMPRESSED, _MATRIX = 128, 15, 14
+_INT8, _INT32, _UINT32 = 1, 5, 6
+#: Types of numbers in a file.
+_TYPES = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8"}
+#: Classes of arrays that hold plain numbers: double, single, and integers.
+_NUMBERS = range(6, 16)
+_NAMES = {1: "a cell array", 2: "a structure", 3: "an object", 4: "text", 5: "a sparse array"}
+_COMPLEX = 0x800
+#: Of a variable, before its numbers: its flags, its sizes, its name.
+_HEAD = 1 << 16
+
+
+class _DamagedError(Exception):
+    """What is wrong; the caller adds the file."""
+
+
+@dataclass(frozen=True)
+class _Element:
+    """An element's type, and where its content lies."""
+
+    kind: int
+    start: int
+    size: int
+    next: int
 
 
 def read_array(path: Path, variable: str, most_bytes: int) -> NDArray[Any]:
-    """One numeric array of a MATLAB 5 file.
+    """One array of real numbers of a MATLAB 5 file, in the type in which the file keeps it.
 
     Parameters
     ----------
     path
-        The file, which exists.
+        The file.
     variable
         The array's name.
     most_bytes
-        The most that any variable in the file may take.
+        The most that it may take, and inflate to.
 
     Raises
     ------
     DatasetError
-        No such file or variable, another kind of file, or a larger variable.
+        No such file or variable, another kind of file or of variable, a larger one, or a damaged one.
     """
-    from scipy.io import loadmat  # here, because it takes long to import
-
     try:
-        _check_sizes(path, most_bytes)
-        found = loadmat(path, variable_names=[variable])
-    except DatasetError:
-        raise
-    except Exception as error:  # scipy raises whatever its parser stumbles over
-        raise DatasetError(
-            f"{path}: cannot be read as a MATLAB 5 file ({error}); restore it from the archive"
-        ) from error
-    if variable not in found:
-        raise DatasetError(f"{path}: has no {variable}; restore it from the archive")
-    values: NDArray[Any] = np.asarray(found[variable])
-    return values
+        with open_regular(path) as f:
+            return _find(f, f.seek(0, 2), variable, most_bytes)
+    except _DamagedError as error:
+        raise DatasetError(f"{path}: {error}; restore it from the archive") from None
+    except OSError as error:
+        raise DatasetError(f"{path}: cannot be read ({error.strerror or error}); restore it") from error
 
 
-def _check_sizes(path: Path, most_bytes: int) -> None:
-    """Refuse a file whose variables say that they are larger than that, or than the file."""
-    size = path.stat().st_size
-    with open(path, "rb") as f:
-        head = f.read(_HEADER_BYTES)
-        if head.startswith((b"MATLAB 7.3", b"\x89HDF")):
-            raise DatasetError(
-                f"{path}: is a file of MATLAB 7.3, which is HDF5; write it in MATLAB by save(..., '-v7')"
-            )
-        # By a zero among the first four, SciPy takes a file for one of MATLAB 4.
-        if head[124:] not in (b"\x00\x01IM", b"\x01\x00MI") or 0 in head[:4]:
-            raise DatasetError(f"{path}: cannot be read as a MATLAB 5 file, by its header; restore it")
-        order = "<" if head[126:] == b"IM" else ">"
-        at = _HEADER_BYTES
-        while at + 8 <= size:
-            f.seek(at)
-            data = f.read(256)
-            kind, count = struct.unpack_from(f"{order}II", data)
-            if kind in (_COMPRESSED, _MATRIX) and at + 8 + count > size:
-                raise DatasetError(f"{path}: torn, {size:,} bytes where {at + 8 + count:,} were; restore it")
-            if kind == _COMPRESSED:
-                tag = zlib.decompressobj().decompress(data[8:], 8)
-                inflated = struct.unpack(f"{order}II", tag)[1] if len(tag) == 8 else 0
-                if inflated > most_bytes:
-                    what = f"a variable of {inflated:,} bytes, where none has more than {most_bytes:,}"
-                    raise DatasetError(f"{path}: {what}; restore it from the archive")
-            elif kind == _MATRIX:
-                _check_parts(f, path, order, at + 8, at + 8 + count)
-            at += 8 + count
-
-
-def _check_parts(f: BinaryIO, path: Path, order: str, at: int, end: int) -> None:
-    """Refuse a variable with a part that reaches beyond it."""
-    while at + 8 <= end:
+def _find(f: BinaryIO, size: int, variable: str, most: int) -> NDArray[Any]:
+    f.seek(0)
+    head = f.read(_HEADER_BYTES)
+    if head.startswith((b"MATLAB 7.3", b"\x89HDF")):
+        raise _DamagedError("is a file of MATLAB 7.3, which is HDF5; write it in MATLAB by save(..., '-v7')")
+    if head[124:] not in (b"\x00\x01IM", b"\x01\x00MI"):
+        raise _DamagedError("cannot be read as a MATLAB 5 file, by its header")
+    order = "<" if head[126:] == b"IM" else ">"
+    at = _HEADER_BYTES
+    names = []
+    while at + 8 <= size:
         f.seek(at)
         kind, count = struct.unpack(f"{order}II", f.read(8))
-        if kind >> 16:  # up to four bytes, within the tag
-            count = 0
-        if at + 8 + count > end:
-            raise DatasetError(f"{path}: damaged at byte {at}, where {count:,} bytes are promised; restore it")
-        at += 8 + -(-count // 8) * 8
+        if at + 8 + count > size:
+            raise _DamagedError(f"torn, {size:,} bytes where {at + 8 + count:,} were")
+        if kind in (_COMPRESSED, _MATRIX):
+            # The name comes first, so that other variables need not be inflated.
+            content = f.read(min(count, _HEAD))
+            beginning = _inflate(content, _HEAD)[8:] if kind == _COMPRESSED else content
+            name = _head(beginning, order)[2]
+            names.append(name)
+            if name == variable:
+                content += f.read(count - len(content))
+                return _array(_matrix(content, order, most) if kind == _COMPRESSED else content, order, most)
+        at += 8 + count
+    raise _DamagedError(f"has no {variable}, but {', '.join(names)[:200] or 'nothing'}")
+
+
+def _inflate(content: bytes, most: int) -> bytes:
+    """At most so many bytes."""
+    try:
+        return zlib.decompressobj().decompress(content, most)
+    except zlib.error as error:
+        raise _DamagedError(f"a variable cannot be inflated ({error})") from None
+
+
+def _matrix(content: bytes, order: str, most: int) -> bytes:
+    """The content of the one array in a compressed element."""
+    whole = _inflate(content, most + _HEAD + 1)
+    if len(whole) < 8:
+        raise _DamagedError("a compressed variable is empty")
+    kind, count = struct.unpack_from(f"{order}II", whole)
+    if count > most + _HEAD - 8:
+        raise _DamagedError(f"a variable of {count:,} bytes, where none has more than {most:,}")
+    if kind != _MATRIX or len(whole) != 8 + count:
+        raise _DamagedError(f"a compressed variable of {len(whole) - 8:,} bytes says that it has {count:,}")
+    return whole[8:]
+
+
+def _element(content: bytes, at: int, order: str) -> _Element:
+    if at + 8 > len(content):
+        raise _DamagedError("a variable is cut off")
+    kind, count = struct.unpack_from(f"{order}II", content, at)
+    if kind >> 16:  # up to four bytes lie within the tag
+        found = _Element(kind & 0xFFFF, at + 4, kind >> 16, at + 8)
+        if found.size > 4:
+            raise _DamagedError("a part of a variable is longer than its place")
+        return found
+    return _Element(kind, at + 8, count, at + 8 + -(-count // 8) * 8)
+
+
+def _head(content: bytes, order: str) -> tuple[int, tuple[int, ...], str, int]:
+    """Flags, shape and name of an array, and where its numbers begin."""
+    flags = _element(content, 0, order)
+    if (flags.kind, flags.size) != (_UINT32, 8) or len(content) < 16:
+        raise _DamagedError("a variable has no flags")
+    shape = _element(content, flags.next, order)
+    if shape.kind != _INT32 or shape.size % 4 or not 8 <= shape.size <= 128:
+        raise _DamagedError("a variable has no shape")
+    name = _element(content, shape.next, order)
+    if name.kind != _INT8 or name.start + name.size > len(content) or shape.start + shape.size > len(content):
+        raise _DamagedError("a variable has no name")
+    word = struct.unpack_from(f"{order}I", content, flags.start)[0]
+    sizes = struct.unpack_from(f"{order}{shape.size // 4}i", content, shape.start)
+    text = content[name.start : name.start + name.size].decode("ascii", "replace")
+    return word, sizes, text, name.next
+
+
+def _array(content: bytes, order: str, most: int) -> NDArray[Any]:
+    word, shape, name, at = _head(content, order)
+    kind = word & 0xFF
+    if kind not in _NUMBERS:
+        raise _DamagedError(f"{name} is {_NAMES.get(kind, f'of class {kind}')}, not an array of numbers")
+    if word & _COMPLEX:
+        raise _DamagedError(f"{name} holds complex numbers")
+    numbers = _element(content, at, order)
+    if numbers.kind not in _TYPES:
+        raise _DamagedError(f"{name} holds numbers of type {numbers.kind}, which there is not")
+    dtype = np.dtype(order + _TYPES[numbers.kind])
+    if min(shape) < 0 or math.prod(shape) * dtype.itemsize != numbers.size or numbers.size > most:
+        raise _DamagedError(f"{name} has {numbers.size:,} bytes of numbers, which do not fill an array of {shape}")
+    if numbers.start + numbers.size > len(content):
+        raise _DamagedError(f"{name} is cut off")
+    values = np.frombuffer(content, dtype, math.prod(shape), numbers.start)
+    return values.reshape(shape, order="F").astype(dtype.newbyteorder("="), copy=False)

@@ -12,12 +12,17 @@ from numpy.typing import NDArray
 
 from gmaps.errors import FrameError
 from gmaps.formats import png
+from gmaps.formats.npy import parse_npy
+from gmaps.formats.regular import read_regular
 
 Array = NDArray[np.float32]
 #: A depth camera sees nothing nearer than this, mm; as metres, a room ends here.
 _METRES = 30.0
 #: Of fewer values, nothing is told.
 _ENOUGH = 64
+#: More pixels than any depth camera has, and the bytes of as many numbers.
+_MOST_PIXELS = 2**24
+_MOST_BYTES = 8 * _MOST_PIXELS + 2**16
 
 
 def read_depth(path: str | os.PathLike[str], unit: float = 1.0) -> Array:
@@ -42,20 +47,23 @@ def read_depth(path: str | os.PathLike[str], unit: float = 1.0) -> Array:
     """
     file = Path(path)
     try:
-        if file.suffix == ".npy":
-            image = np.load(file, allow_pickle=False)
-        else:
-            data = file.read_bytes()
-            width, height = struct.unpack(">II", data[16:24].ljust(8, b"\0"))
-            image = png.decode(data, str(file), "grey16", (width, height))
+        data = read_regular(file, most=_MOST_BYTES)
     except FileNotFoundError:
         raise FrameError(f"{file}: no such depth image") from None
-    except (OSError, ValueError, EOFError) as error:
+    except (OSError, ValueError) as error:
         raise FrameError(f"{file}: cannot be read as a depth image: {error}") from None
-    if image.ndim != 2 or not np.issubdtype(image.dtype, np.number) or np.iscomplexobj(image):
+    if file.suffix == ".npy":
+        image = parse_npy(data, str(file))
+    else:
+        width, height = struct.unpack(">II", data[16:24].ljust(8, b"\0"))
+        if width * height > _MOST_PIXELS:
+            raise FrameError(f"{file}: {width:,} x {height:,} pixels, which no depth camera has")
+        image = png.decode(data, str(file), "grey16", (width, height))
+    if image.ndim != 2 or not 0 < image.size <= _MOST_PIXELS:
         raise FrameError(f"{file}: a depth image is (H, W) numbers, this is {image.shape} {image.dtype}")
     _check_values(image, unit, file)
-    depth = image.astype(np.float32) * np.float32(unit)
+    with np.errstate(over="ignore", invalid="ignore"):  # what float32 cannot hold is no depth, and is dropped below
+        depth = image.astype(np.float32) * np.float32(unit)
     return np.where(np.isfinite(depth) & (depth > 0), depth, np.float32(0))
 
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
 from gmaps.kernels._jit import jit
+from gmaps.kernels.whole import ceil, floor
 
 
 @jit
@@ -51,10 +50,10 @@ def draw_triangles(vertices, triangles, labels, lens, depth, parts):
             ua, ub, uc = uv[ia, 0], uv[ib, 0], uv[ic, 0]
             va, vb, vc = uv[ia, 1], uv[ib, 1], uv[ic, 1]
             # A little more on each side, for the last bits of the division.
-            u0 = math.ceil(max(min(ua, ub, uc) - 1e-6, 0.0))
-            u1 = math.floor(min(max(ua, ub, uc) + 1e-6, cols - 1.0))
-            v0 = math.ceil(max(min(va, vb, vc) - 1e-6, 0.0))
-            v1 = math.floor(min(max(va, vb, vc) + 1e-6, rows - 1.0))
+            u0 = max(ceil(min(ua, ub, uc) - 1e-6), 0)
+            u1 = min(floor(max(ua, ub, uc) + 1e-6), cols - 1)
+            v0 = max(ceil(min(va, vb, vc) - 1e-6), 0)
+            v1 = min(floor(max(va, vb, vc) + 1e-6), rows - 1)
         if u0 > u1 or v0 > v1:
             continue
         abx, aby, abz = ay * bz - az * by, az * bx - ax * bz, ax * by - ay * bx

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
 from gmaps.kernels._jit import jit
+from gmaps.kernels.whole import ceil, clamp, floor
 
 #: Largest float16 below 1, the background: a hand pixel on the cube's far face stays a hand pixel.
 LAST = np.float32(0.99951171875)
@@ -39,10 +38,10 @@ def window(rows, cols, fx, fy, cx, cy, x, y, z, h):
     """
     near = max(z - h, 1.0)
     far = z + h
-    c0 = math.floor(min((x - h) / near, (x - h) / far) * fx + cx)
-    c1 = math.ceil(max((x + h) / near, (x + h) / far) * fx + cx) + 1
-    r0 = math.floor(min((y - h) / near, (y - h) / far) * fy + cy)
-    r1 = math.ceil(max((y + h) / near, (y + h) / far) * fy + cy) + 1
+    c0 = floor(min((x - h) / near, (x - h) / far) * fx + cx)
+    c1 = ceil(max((x + h) / near, (x + h) / far) * fx + cx) + 1
+    r0 = floor(min((y - h) / near, (y - h) / far) * fy + cy)
+    r1 = ceil(max((y + h) / near, (y + h) / far) * fy + cy) + 1
     return max(r0, 0), min(r1, rows), max(c0, 0), min(c1, cols)
 
 
@@ -63,7 +62,7 @@ def _edge(here, other, x_here, x_other, half):
 @jit(inline="always")
 def _first(t, own, size):
     """The first cell whose centre lies at t - 0.5 or later, within the grid, and at most `own`."""
-    t = min(max(t - np.float32(0.5), np.float32(-1)), np.float32(size))
+    t = clamp(t - np.float32(0.5), np.float32(-1), np.float32(size))
     i = np.int32(t)
     # Truncation rounds towards 0. The types are said, since each mix of them is an operation more.
     i = np.int32(i + np.int32(np.float32(i) < t))
@@ -73,7 +72,7 @@ def _first(t, own, size):
 
 @jit(inline="always")
 def _last(t, own, size):
-    t = min(max(t - np.float32(0.5), np.float32(-1)), np.float32(size))
+    t = clamp(t - np.float32(0.5), np.float32(-1), np.float32(size))
     i = np.int32(t)
     i = np.int32(i - np.int32(np.float32(i) > t))
     i = min(i, np.int32(size - 1))
@@ -81,8 +80,8 @@ def _last(t, own, size):
 
 
 @jit(inline="always")
-def _clip(i, size):
-    return min(max(i, np.int32(0)), np.int32(size - 1))
+def _own(t, size):
+    return np.int32(clamp(t, np.float32(0), np.float32(size - 1)))
 
 
 @jit
@@ -133,8 +132,8 @@ def _footprints(lines, r, start, stop, c0, cx, ray_y, ifx, ify, x, y, z, h, left
         y_lo = _edge(d, north, py, (ray_y - ify) * north, -half_y)
         y_hi = _edge(d, south, py, (ray_y + ify) * south, half_y)
         # The point's own cell, then all whose centres lie in the footprint.
-        own_c = _clip(np.int32((px - left) * per_mm), size)
-        own_r = _clip(np.int32((py - top) * per_mm), size)
+        own_c = _own((px - left) * per_mm, size)
+        own_r = _own((py - top) * per_mm, size)
         high = _last((y_hi - top) * per_mm, own_r, size)
         low = _first((y_lo - top) * per_mm, own_r, size)
         rows[k] = np.int32(low | (high << np.int32(16))) if seen else np.int32(-1)
@@ -239,17 +238,17 @@ def perspective(depth, fx, fy, cx, cy, x, y, z, h, out):
     for i in range(size):
         v0 = (y - h + i * step) * fy / z + cy
         v1 = v0 + step * fy / z
-        r0 = math.ceil(v0)
-        r1 = math.floor(v1)
+        r0 = ceil(v0)
+        r1 = floor(v1)
         if r1 < r0:
-            r0 = r1 = math.floor((v0 + v1) * 0.5 + 0.5)
+            r0 = r1 = floor((v0 + v1) * 0.5 + 0.5)
         for k in range(size):
             u0 = (x - h + k * step) * fx / z + cx
             u1 = u0 + step * fx / z
-            c0 = math.ceil(u0)
-            c1 = math.floor(u1)
+            c0 = ceil(u0)
+            c1 = floor(u1)
             if c1 < c0:
-                c0 = c1 = math.floor((u0 + u1) * 0.5 + 0.5)
+                c0 = c1 = floor((u0 + u1) * 0.5 + 0.5)
             best = np.float32(1)
             for r in range(max(r0, 0), min(r1, rows - 1) + 1):
                 for c in range(max(c0, 0), min(c1, cols - 1) + 1):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from gmaps.kernels._jit import jit
+from gmaps.kernels.whole import floor
 
 
 @jit
@@ -52,8 +53,8 @@ def sense_pattern(depth, normal, luck, seen, lever, step, noise, jitter, edge_lo
                 first = min(first, column)
             if hidden:
                 continue
-            i = min(max(r + int(np.rint(jitter * normal[1, r, c])), 0), rows - 1)
-            j = min(max(c + int(np.rint(jitter * normal[2, r, c])), 0), cols - 1)
+            i = min(max(r + floor(np.rint(jitter * normal[1, r, c])), 0), rows - 1)
+            j = min(max(c + floor(np.rint(jitter * normal[2, r, c])), 0), cols - 1)
             z = depth[i, j]
             if z == 0:
                 continue

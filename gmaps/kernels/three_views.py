@@ -10,6 +10,7 @@ import math
 import numpy as np
 
 from gmaps.kernels._jit import jit
+from gmaps.kernels.whole import floor
 
 
 @jit(inline="always")
@@ -61,7 +62,7 @@ def points_of(depth, cx, cy, cz, h, perspective):
 
 @jit(inline="always")
 def _cell(unit, size):
-    return min(max(math.floor((unit + 1) * 0.5 * size), 0), size - 1)
+    return min(max(floor((unit + 1) * 0.5 * size), 0), size - 1)
 
 
 @jit

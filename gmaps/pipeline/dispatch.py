@@ -21,14 +21,19 @@ if TYPE_CHECKING:
 IN_FLIGHT = 2
 #: What a script must do that builds with worker processes.
 GUARD = 'call gmaps.build below `if __name__ == "__main__":`, or with workers=0'
+#: Where a cluster of our own listens.
+LOOPBACK = "127.0.0.1"
 #: Seconds for a scheduler to answer, and for its first worker to appear.
 CONNECT, FIRST_WORKER = 10, 60
 #: A worker has one core to itself.
 _ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"), "1")
-#: Of clusters of our own. Nobody reads the profiles for which Dask would stop each worker a hundred times a second.
+#: Of clusters of our own. No page is served. Nobody reads the profiles for which Dask would stop each worker a
+#: hundred times a second.
 _SETTINGS = {
     "distributed.nanny.pre-spawn-environ": _ONE_THREAD,
     "distributed.worker.profile.enabled": False,
+    "distributed.worker.http.routes": [],
+    "distributed.scheduler.http.routes": [],
     "distributed.worker.memory.monitor-interval": "1s",
     "distributed.admin.system-monitor.interval": "5s",
 }
@@ -84,6 +89,7 @@ def check_process(workers: int | None, scheduler: str | None) -> None:
 def _client(scheduler: str | None, workers: int) -> Iterator[Client]:
     import dask
     from distributed import Client, LocalCluster
+    from distributed.security import Security
 
     with _quiet(), dask.config.set(_SETTINGS):
         if scheduler is None:
@@ -92,7 +98,12 @@ def _client(scheduler: str | None, workers: int) -> Iterator[Client]:
                     n_workers=workers,
                     threads_per_worker=2,  # see dask_setup
                     processes=True,
-                    dashboard_address=":0",  # any port: two builds on one machine must not fight over one
+                    # Who may submit a task runs code as this user. Keys that live as long as the cluster keep out
+                    # everybody else on this machine; see SECURITY.md.
+                    security=Security.temporary(),
+                    protocol="tls://",
+                    host=LOOPBACK,
+                    scheduler_kwargs={"dashboard": False, "dashboard_address": f"{LOOPBACK}:0"},
                     silence_logs=logging.CRITICAL,
                     preload=["gmaps.pipeline.worker"],
                 )

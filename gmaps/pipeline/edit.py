@@ -9,7 +9,6 @@ have made.
 from __future__ import annotations
 
 import os
-import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -25,13 +24,16 @@ from gmaps.pipeline.make import make_missing
 from gmaps.pipeline.plan import Plan, cores, resolve_store
 from gmaps.pipeline.probe import parse_memory
 from gmaps.pipeline.progress import format_bytes, format_seconds
+from gmaps.pipeline.publish import check_ours
 from gmaps.pipeline.source import StoredCrops
 from gmaps.pipeline.spec import BuildSpec
-from gmaps.store.add_remove import add_arrays, remove_arrays
+from gmaps.store.add_remove import add_arrays, clear_leftovers, pending_removal, remove_arrays
 from gmaps.store.local import Store
+from gmaps.store.names import check_kind, is_plain
 from gmaps.store.object_store import is_remote, local_path
 from gmaps.store.opening import open_store
-from gmaps.store.writer import remove_temporaries
+from gmaps.store.ours import remove_tree
+from gmaps.store.writer import disk_errors, remove_temporaries
 
 #: Ends the name of the directory in which an addition is made.
 ADDING = ".adding"
@@ -127,8 +129,17 @@ def add_maps(
     root = _local(path)
     open_store(root)  # a path that is none gets no lock beside it
     with build_lock(root):
+        clear_leftovers(root)
+        if pending := _kinds_of(pending_removal(root)):
+            raise StoreError(
+                f"{root}: a removal of {', '.join(pending)} was stopped; finish it first, with `gmaps store remove "
+                f"{root} {' '.join(pending)}`"
+            )
         source = StoredCrops(root)
         store = source.store
+        if _was_finished(root, store, maps):
+            seconds = time.monotonic() - started
+            return ChangeReport(str(root), tuple(maps), (), store.maps, len(store), 0, 0, seconds, 0)
         plan = _plan(source, maps, cores() if workers is None else workers)
         ledger = _open(plan, store, maps)
         remove_temporaries(plan.partial)
@@ -146,7 +157,7 @@ def add_maps(
         job = plan.job
         attributes = plan.spec.attributes
         add_arrays(root, plan.partial, plan.arrays, store.names, job.rows, job.shard_samples, attributes, files)
-        shutil.rmtree(plan.partial)
+        remove_tree(plan.partial, LEDGER)
     return ChangeReport(
         str(root), tuple(maps), (), open_store(root).maps, len(store), len(records), made,
         time.monotonic() - started, sum(f.size for f in files),
@@ -168,7 +179,7 @@ def remove_maps(path: str | os.PathLike[str], maps: Sequence[str]) -> ChangeRepo
     UnknownNameError
         The store has no such kind.
     UsageError
-        No kind would be left.
+        What is named can be no kind, or none would be left.
     StoreLockedError
         The store is being built or changed.
     """
@@ -177,18 +188,23 @@ def remove_maps(path: str | os.PathLike[str], maps: Sequence[str]) -> ChangeRepo
     root = _local(path)
     open_store(root)
     with build_lock(root):
+        clear_leftovers(root)
         store = open_store(root)
-        staged = unfinished_addition(root)
+        _was_finished(root, store, ())
+        staged, pending = unfinished_addition(root), _kinds_of(pending_removal(root))
         for kind in maps:
-            left_behind = (root / "maps" / kind).is_dir()
-            if kind not in store.maps and kind not in staged and not left_behind:
+            check_kind(kind)
+            left_behind = any((root / name).is_dir() for name in _arrays_of([kind]))
+            if kind not in {*store.maps, *staged, *pending} and not left_behind:
                 raise unknown_name(f"map in {root}", kind, store.maps)
-        kinds = [k for k in store.maps if k not in maps]
+        dropped = staged if any(kind in staged for kind in maps) else []
+        going = list(dict.fromkeys([*maps, *dropped, *pending]))
+        kinds = [k for k in store.maps if k not in going]
         if not kinds:
             raise UsageError(f"{root}: a store has at least one kind of map; there would be none left")
-        if any(kind in staged for kind in maps):
-            shutil.rmtree(root.with_name(root.name + ADDING))
-        gone = [f"maps/{kind}{end}" for kind in maps for end in ("", "_scale")]
+        if dropped:
+            remove_tree(_stage(root), LEDGER)
+        gone = _arrays_of(going)
         kept = [name for name in store.names if name not in gone]
         spec = BuildSpec.of_store(store, kinds)
         freed = remove_arrays(root, gone, kept, len(store), spec.shard_samples, spec.attributes)
@@ -200,9 +216,43 @@ def unfinished_addition(path: str | os.PathLike[str]) -> list[str]:
     if is_remote(path):
         return []
     root = _local(path)
-    stage = root.with_name(root.name + ADDING)
-    adding = Ledger(stage).fingerprint if stage.exists() else None
-    return [] if adding is None else [k for k in adding["maps"]["maps"] if k not in open_store(root).maps]
+    return [k for k in _kinds_made(Ledger(_stage(root))) if k not in open_store(root).maps]
+
+
+def unfinished_removal(path: str | os.PathLike[str]) -> list[str]:
+    """Kinds whose removal from a store was stopped before its end."""
+    return [] if is_remote(path) else _kinds_of(pending_removal(_local(path)))
+
+
+def _stage(root: Path) -> Path:
+    return root.with_name(root.name + ADDING)
+
+
+def _arrays_of(kinds: Sequence[str]) -> list[str]:
+    return [f"maps/{kind}{end}" for kind in kinds for end in ("", "_scale")]
+
+
+def _kinds_of(arrays: Sequence[str]) -> list[str]:
+    """The kinds of which `_arrays_of` gives these."""
+    names = [name.removeprefix("maps/") for name in arrays]
+    return [k for k in names if not (k.endswith("_scale") and k.removesuffix("_scale") in names)]
+
+
+def _kinds_made(ledger: Ledger) -> list[str]:
+    """Kinds that an addition of this ledger makes, if it says so."""
+    made = (ledger.fingerprint or {}).get("maps")
+    kinds = made.get("maps") if isinstance(made, dict) else None
+    return [k for k in kinds if is_plain(k)] if isinstance(kinds, list) else []
+
+
+def _was_finished(root: Path, store: Store, maps: Sequence[str]) -> bool:
+    """Whether these kinds came by an addition that was stopped at its very last step, which is made up for."""
+    stage = _stage(root)
+    ours = Ledger(stage).fingerprint == store.attributes["fingerprint_of"]
+    with disk_errors(stage):
+        if ours or (stage.is_dir() and not any(stage.iterdir())):
+            remove_tree(stage, LEDGER)
+    return ours and all(kind in store.maps for kind in maps)
 
 
 def _local(path: str | os.PathLike[str]) -> Path:
@@ -237,14 +287,12 @@ def _open(plan: Plan, store: Store, maps: Sequence[str]) -> Ledger:
     ledger = Ledger(stage)
     here = [kind for kind in maps if kind in store.maps]
     if here:
-        if ledger.fingerprint == store.attributes["fingerprint_of"]:
-            shutil.rmtree(stage)  # stopped at its very last step
         raise UsageError(f"{root} has {', '.join(here)} already")
     if ledger.fingerprint not in (None, plan.spec.fingerprint):
-        pending = [k for k in ledger.fingerprint["maps"]["maps"] if k not in store.maps]
+        pending = " ".join(k for k in _kinds_made(ledger) if k not in store.maps)
         raise FingerprintError(
             f"{stage} is an unfinished addition of something else: finish it with `gmaps store add {root} "
-            f"{' '.join(pending)}`, or drop it with `gmaps store remove {root} {' '.join(pending)}`"
+            f"{pending}`, or drop it with `gmaps store remove {root} {pending}`"
         )
     for a in plan.arrays:
         # Moved in already when the last run was stopped, but not shown yet: back to where it is looked at.
@@ -254,10 +302,12 @@ def _open(plan: Plan, store: Store, maps: Sequence[str]) -> Ledger:
                     f"{root / a.name} is what an interrupted removal left behind: finish it with "
                     f"`gmaps store remove {root} {a.name.removeprefix('maps/')}`"
                 )
-            (stage / a.name).parent.mkdir(exist_ok=True)
-            (root / a.name).rename(stage / a.name)
+            with disk_errors(stage):
+                (stage / a.name).parent.mkdir(exist_ok=True)
+                (root / a.name).rename(stage / a.name)
     if ledger.fingerprint is None:
-        stage.mkdir(exist_ok=True)
-        (stage / LEDGER).unlink(missing_ok=True)
+        check_ours(ledger)
+        with disk_errors(stage):
+            stage.mkdir(exist_ok=True)
         ledger.start(plan.spec.fingerprint)
     return ledger

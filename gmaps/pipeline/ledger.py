@@ -9,14 +9,21 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from gmaps.store.checksums import check_file
+from gmaps.errors import StoreError
+from gmaps.formats.regular import read_regular
+from gmaps.store.file_records import check_file, make_record
 from gmaps.store.writer import FileRecord, disk_errors
 
 LEDGER = "ledger.jsonl"
+#: What a record may hold, what it holds of each rejected frame, and how files of shards are called.
+_FIELDS = {"shard", "rows", "files", "rejects", "joints_outside"}
+_REJECT = {"row", "frame", "name", "reason"}
+_SHARD_FILE = re.compile(r"(maps/)?[^/]+/c[./]\d+([./]0)*")
 #: A share of a build's shards: the k-th of n, counted from 1.
 Part = tuple[int, int]
 
@@ -55,10 +62,37 @@ class ShardRecord:
         return json.dumps(asdict(self), separators=(",", ":"))
 
     @classmethod
-    def from_json(cls, line: str) -> ShardRecord:
-        """The inverse of `to_json`."""
+    def from_json(cls, line: str | bytes) -> ShardRecord:
+        """The inverse of `to_json`.
+
+        Raises
+        ------
+        ValueError
+            It is no record: of another make, changed, or one that names files that no shard has.
+        """
         values = json.loads(line)
-        return cls(**{**values, "files": [FileRecord(*f) for f in values["files"]]})
+        if not isinstance(values, dict) or not values.keys() <= _FIELDS:
+            raise ValueError("no record of a shard")
+        numbers = [values.get("shard"), values.get("rows"), values.get("joints_outside", 0)]
+        files, rejects = values.get("files"), values.get("rejects", [])
+        if not all(type(n) is int and 0 <= n < 2**60 for n in numbers):
+            raise ValueError("no record of a shard: its numbers are none")
+        if not isinstance(files, list) or not all(isinstance(f, list) and len(f) == 3 for f in files):
+            raise ValueError("no record of a shard: its files are none")
+        if not isinstance(rejects, list) or not all(isinstance(r, dict) and r.keys() == _REJECT for r in rejects):
+            raise ValueError("no record of a shard: its rejected frames are none")
+        for r in rejects:
+            if (
+                type(r["row"]) is not int
+                or type(r["frame"]) is not int
+                or {type(r["name"]), type(r["reason"])} != {str}
+            ):
+                raise ValueError("no record of a shard: its rejected frames are none")
+        made = [make_record(*f) for f in files]
+        # What a ledger names is uploaded, compared and removed.
+        if not all(_SHARD_FILE.fullmatch(f.path) for f in made):
+            raise ValueError("no record of a shard: it names other files")
+        return cls(numbers[0], numbers[1], made, rejects, numbers[2])
 
 
 class Ledger:
@@ -77,27 +111,41 @@ class Ledger:
         #: What the store is built from, as `start` was told; None before.
         self.fingerprint: dict[str, Any] | None = None
         self.records: dict[int, ShardRecord] = {}
-        whole = 0
-        content = self.path.read_bytes() if self.path.exists() else b""
-        for line in content.splitlines(keepends=True):
+        #: Whether the first line, which says what is built, cannot be read, though others follow it.
+        self.headless = False
+        content = self._content()
+        whole = content.rfind(b"\n") + 1
+        first, *lines = content[:whole].splitlines() or [b""]
+        try:
+            found = json.loads(first)["fingerprint_of"]
+            self.fingerprint = found if isinstance(found, dict) else None
+        except (ValueError, TypeError, KeyError, RecursionError):
+            pass
+        self.headless = whole > 0 and self.fingerprint is None
+        for line in lines if self.fingerprint is not None else ():
             try:
-                if not line.endswith(b"\n"):
-                    break
-                if self.fingerprint is None:
-                    self.fingerprint = json.loads(line)["fingerprint_of"]
-                else:
-                    record = ShardRecord.from_json(line.decode())
-                    self.records[record.shard] = record
-            except (ValueError, TypeError, KeyError):
-                break
-            whole += len(line)
-        if whole < len(content):
+                record = ShardRecord.from_json(line)
+            except (ValueError, RecursionError):
+                continue  # a changed line counts as not written, and those behind it as what they are
+            self.records[record.shard] = record
+        if self.fingerprint is not None and whole < len(content):
             # The next line must not continue the torn one.
-            os.truncate(self.path, whole)
+            with disk_errors(self.path):
+                os.truncate(self.path, whole)
+
+    def _content(self) -> bytes:
+        try:
+            return read_regular(self.path)
+        except (FileNotFoundError, NotADirectoryError):
+            return b""
+        except OSError as error:
+            raise StoreError(f"{self.path} cannot be read: {error.strerror or error}") from error
 
     def start(self, fingerprint: dict[str, Any]) -> None:
         """Begins the ledger of a new store."""
-        self.fingerprint = fingerprint
+        self.fingerprint, self.records, self.headless = fingerprint, {}, False
+        with disk_errors(self.path):
+            self.path.unlink(missing_ok=True)
         self._append(json.dumps({"fingerprint_of": fingerprint}))
 
     def add(self, record: ShardRecord) -> None:

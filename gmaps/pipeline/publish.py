@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,10 +12,11 @@ from gmaps.pipeline.fingerprint import differences
 from gmaps.pipeline.ledger import LEDGER, Ledger, ShardRecord
 from gmaps.pipeline.plan import Plan
 from gmaps.pipeline.report import BuildReport
-from gmaps.store.checksums import read_checksums
+from gmaps.store.file_records import read_checksums
 from gmaps.store.local import Store
 from gmaps.store.opening import open_store
-from gmaps.store.writer import CHECKSUMS, write_file
+from gmaps.store.ours import MARK, remove_tree
+from gmaps.store.writer import CHECKSUMS, disk_errors, write_file
 
 #: In an unfinished store: from what arguments it is built, so that parts of it can be built elsewhere.
 PLAN = "plan.json"
@@ -84,15 +84,19 @@ def open_ledger(plan: Plan, overwrite: bool = False) -> Ledger:
     ------
     FingerprintError
         An unfinished build of something else is there.
+    StoreError
+        Something is there that no build of ours left.
     """
     ledger = Ledger(plan.partial)
     if ledger.fingerprint is not None and not overwrite:
         what = f"{plan.partial} is the unfinished part ({len(ledger.records)} shards) of a build from something else"
         compare(ledger.fingerprint, plan, what)
     if ledger.fingerprint != plan.spec.fingerprint:
-        if plan.partial.exists():
-            shutil.rmtree(plan.partial)
-        plan.partial.mkdir(parents=True)
+        with disk_errors(plan.partial):
+            if ledger.fingerprint is None:
+                check_ours(ledger)
+            remove_tree(plan.partial, LEDGER)
+            plan.partial.mkdir(parents=True)
         ledger = Ledger(plan.partial)
         ledger.start(plan.spec.fingerprint)
     write_file(plan.partial, PLAN, plan.spec.to_json().encode())
@@ -114,26 +118,58 @@ def finish_arguments(plan: Plan, records: Sequence[ShardRecord]) -> dict[str, An
     }
 
 
+def check_ours(ledger: Ledger) -> None:
+    """Refuse to replace a directory that a build may not have made: nothing in it says so.
+
+    Raises
+    ------
+    StoreError
+        With what is in it.
+    """
+    root = ledger.root
+    if root.is_symlink() or (root.exists() and not root.is_dir()):
+        raise StoreError(f"{root} is in the way, and no build of ours made it: move it away")
+    inside = sorted(p.name for p in root.iterdir()) if root.exists() else []
+    # A build that was killed while it wrote its very first line.
+    begun = [ledger.path.name] if not ledger.headless else []
+    if inside not in ([], begun):
+        if ledger.headless:
+            raise StoreError(
+                f"the first line of {ledger.path} is damaged, so that nothing tells of what {root} is the unfinished "
+                "part: restore that line, or move the directory away to begin anew"
+            )
+        raise StoreError(f"{root} is there already, and holds what no build of ours left ({inside[0]}): move it away")
+
+
 def publish(plan: Plan) -> None:
     """Gives the finished store its name; what bore it before is removed last."""
-    old = _old(plan)
-    if plan.out.exists():
-        if old.exists():
-            shutil.rmtree(old)
-        plan.out.rename(old)
-    plan.partial.rename(plan.out)
+    with disk_errors(plan.out):
+        if plan.out.exists():
+            _clear_old(plan)
+            old = _old(plan)
+            if old.exists() or old.is_symlink():
+                raise StoreError(f"{old} is in the way, and no build of ours left it: move it away, and go on")
+            (plan.out / MARK).touch()
+            plan.out.rename(old)
+        plan.partial.rename(plan.out)
     _clear(plan)
 
 
 def _clear(plan: Plan) -> None:
     """Removes what a finished store needs no more."""
-    for name in (LEDGER, PLAN):
-        (plan.out / name).unlink(missing_ok=True)
-    for path in plan.out.glob("ledger.part-*.jsonl"):
-        path.unlink()
+    with disk_errors(plan.out):
+        for name in (LEDGER, PLAN, MARK):
+            (plan.out / name).unlink(missing_ok=True)
+        for path in plan.out.glob("ledger.part-*.jsonl"):
+            path.unlink()
+        _clear_old(plan)
+
+
+def _clear_old(plan: Plan) -> None:
+    """Removes the store that was replaced; what merely bears its name stays."""
     old = _old(plan)
-    if old.exists():
-        shutil.rmtree(old)
+    if (old / MARK).is_file() or (old.is_dir() and not old.is_symlink() and not any(old.iterdir())):
+        remove_tree(old, MARK)
 
 
 def _old(plan: Plan) -> Path:

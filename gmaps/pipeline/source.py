@@ -208,12 +208,12 @@ class StoredCrops:
         return Index(frame, subject, sequence, tuple(named["subjects"]), tuple(named["sequences"]))
 
     def crop(self, i: int) -> Crop:
-        """Reads the crop of row i."""
+        """Reads the crop of row i; values that no build writes are refused as those of a data set are."""
         row = self.store.read([i], ("depth", "cube", "joints", "valid"))
         if not row["valid"][0]:
             raise FrameError("rejected when the store was built")
         cube = Cube.from_array(row["cube"][0])
-        return Crop(row["depth"][0], cube, row["joints"][0], self.store.attributes["crop"]["projection"])
+        return Crop(row["depth"][0], cube, row["joints"][0], self.store.attributes["crop"]["projection"]).checked()
 
     def spec(self) -> dict[str, Any]:
         """See `CropSource.spec`."""

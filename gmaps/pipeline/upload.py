@@ -8,7 +8,6 @@ whole. A file that marks the place as ours says, until then, where the build goe
 from __future__ import annotations
 
 import json
-import shutil
 import socket
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -16,14 +15,15 @@ from types import TracebackType
 from typing import Any
 
 from gmaps.errors import CorruptStoreError, StoreError, StoreLockedError
-from gmaps.pipeline.ledger import Ledger, ShardRecord
+from gmaps.pipeline.ledger import LEDGER, Ledger, ShardRecord
 from gmaps.pipeline.lock import build_lock
 from gmaps.pipeline.plan import Plan
 from gmaps.pipeline.publish import compare, complete_report, finish_arguments, open_ledger
 from gmaps.pipeline.report import BuildReport, make_report
-from gmaps.store.checksums import check_file, read_checksums
+from gmaps.store.file_records import check_file, read_checksums
 from gmaps.store.object_store import Place
 from gmaps.store.opening import open_store
+from gmaps.store.ours import remove_tree
 from gmaps.store.writer import CHECKSUMS, FileRecord, disk_errors, finish_store, remove_temporaries
 
 #: Files that are uploaded at the same time.
@@ -181,7 +181,8 @@ def _finished(plan: Plan, place: Place, started: float, overwrite: bool) -> Buil
     compare(store.attributes["fingerprint_of"], plan, f"{plan.remote} was built from something else")
     if MARKER in there:  # a crash came between the last two steps
         place.remove([MARKER])
-    shutil.rmtree(plan.partial, ignore_errors=True)
+    if Ledger(plan.partial).fingerprint is not None:
+        remove_tree(plan.partial, LEDGER)
     size = sum(r.size for r in read_checksums(place)) + there[CHECKSUMS]
     return complete_report(plan, store, plan.remote, size, started)
 
@@ -225,5 +226,5 @@ def _finish(plan: Plan, place: Place, records: Sequence[ShardRecord]) -> int:
     place.upload(plan.partial / GROUP, GROUP)
     place.remove([MARKER])
     with disk_errors(plan.partial):
-        shutil.rmtree(plan.partial)
+        remove_tree(plan.partial, LEDGER)
     return size

@@ -6,14 +6,19 @@ come, and before what it no longer names goes.
 
 from __future__ import annotations
 
-import shutil
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from gmaps.store.checksums import read_checksums
+from gmaps.errors import CorruptStoreError
+from gmaps.formats.regular import read_regular
+from gmaps.store.file_records import read_checksums
+from gmaps.store.group_metadata import parse_json
 from gmaps.store.metadata import metadata_files
-from gmaps.store.schema import ArraySpec
+from gmaps.store.names import is_inner
+from gmaps.store.ours import remove_tree
+from gmaps.store.schema import ROW_ARRAYS, ArraySpec
 from gmaps.store.writer import (
     FileRecord,
     checksums_content,
@@ -24,6 +29,8 @@ from gmaps.store.writer import (
 )
 
 GROUP = "zarr.json"
+#: Within a store: what is being removed from it.
+REMOVING, INTENT = ".gmaps-removing", "arrays.json"
 
 
 def add_arrays(
@@ -72,14 +79,14 @@ def remove_arrays(
     shard_samples: int,
     attributes: Mapping[str, Any],
 ) -> int:
-    """Takes arrays out of a store, those included that an interrupted removal left behind.
+    """Takes arrays out of a store. Stopped at any moment, the same call finishes; see `pending_removal`.
 
     Parameters
     ----------
     root
         The store.
     names
-        Arrays that go.
+        Arrays that go, also those that are no more than a directory.
     kept
         Arrays that stay.
     rows, shard_samples, attributes
@@ -91,20 +98,52 @@ def remove_arrays(
         Bytes that are free now.
     """
     gone = list(names)
+    for name in gone:
+        if not is_inner(name) or name in ROW_ARRAYS:
+            raise ValueError(f"{name!r} is no array that can be removed")
     metadata = metadata_files((), rows, shard_samples, attributes, _existing(root, kept))
     stay = [r for r in read_checksums(root) if not any(r.path.startswith(f"{name}/") for name in gone)]
+    # What is to go is written down first, so that whoever finds the rest of it knows what it is.
+    write_file(root, f"{REMOVING}/{INTENT}", json.dumps({"arrays": gone}).encode())
+    sync_directories(root / REMOVING)
     _show(root, metadata[GROUP], stay, checksums_first=False)
     freed = 0
-    for name in gone:
-        freed += sum(f.stat().st_size for f in (root / name).glob("*"))
-        shutil.rmtree(root / name, ignore_errors=True)
+    with disk_errors(root):
+        for name in gone:
+            if (root / name).is_dir():
+                freed += sum(f.stat().st_size for f in (root / name).glob("*"))
+                remove_tree(root / name, GROUP)
+        remove_tree(root / REMOVING, INTENT)
     sync_directories(root)
     return freed
 
 
+def pending_removal(root: Path) -> list[str]:
+    """Arrays of a removal that was stopped; empty where there is none."""
+    try:
+        found = parse_json(read_regular(root / REMOVING / INTENT), root / REMOVING / INTENT)["arrays"]
+    except (OSError, CorruptStoreError, KeyError, TypeError):
+        return []
+    good = isinstance(found, list) and all(is_inner(n) and n.startswith("maps/") and n.count("/") == 1 for n in found)
+    return list(found) if good else []
+
+
+def clear_leftovers(root: Path) -> None:
+    """Removes what killed changes of a store left, but for what is pending; while the lock is held."""
+    remove_temporaries(root)
+    if (root / REMOVING).is_dir() and not pending_removal(root):
+        with disk_errors(root):
+            remove_tree(root / REMOVING, INTENT)
+
+
 def _existing(root: Path, names: Iterable[str]) -> dict[str, bytes]:
     files = [f"maps/{GROUP}", *(f"{name}/{GROUP}" for name in names)]
-    return {file: (root / file).read_bytes() for file in files}
+    try:
+        return {file: read_regular(root / file) for file in files}
+    except OSError as error:
+        raise CorruptStoreError(
+            f"{error.filename or root} cannot be read: {error.strerror}; `gmaps verify` tells what else is damaged"
+        ) from error
 
 
 def _show(root: Path, group: bytes, records: Sequence[FileRecord], *, checksums_first: bool) -> None:

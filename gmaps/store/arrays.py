@@ -7,6 +7,7 @@ read through it.
 from __future__ import annotations
 
 import math
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,12 +15,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gmaps.errors import CorruptStoreError, MissingExtraError
 from gmaps.kernels.packed import read_rows
 from gmaps.kernels.packed.encode import STEP, grid
 from gmaps.kernels.packed.unpack import PROBLEMS
+from gmaps.store.array_metadata import ArrayMeta
 from gmaps.store.codec import decode_item, decompress_address
 from gmaps.store.mapped import Mapped, MappedFile
-from gmaps.store.schema import PACKED
+from gmaps.store.store_files import StoreFiles
 
 #: Files that hold some rows, and for each row the position of its file and its place in it.
 Located = tuple[list[MappedFile], NDArray[np.int64], NDArray[np.int64]]
@@ -48,38 +51,55 @@ class ArrayInfo:
 class MappedArray:
     """One array: its geometry, and how to reach its rows."""
 
-    def __init__(self, root: Path, name: str, meta: dict[str, Any], shards: Mapped) -> None:
-        self.directory, self.name = root / name, name
-        self.shape: tuple[int, ...] = tuple(meta["shape"])
+    def __init__(self, meta: ArrayMeta, files: StoreFiles | None, shards: Mapped) -> None:
+        self.meta, self.name, self.shape, self.codec = meta, meta.name, meta.shape, meta.codec
         self.item = self.shape[1:]
         self.values = math.prod(self.item)
-        self.fill, self.attributes = meta["fill_value"], meta.get("attributes", {})
-        self.codec = _codec(meta, self.item)
-        self._shards = shards
+        self.attributes, self.quantised, self.dtype = meta.attributes, meta.quantised, meta.dtype
+        self.per_shard, self._key = meta.per_shard, meta.key
+        self._files, self._shards = files, shards
         if self.codec == "foreign":
-            self._foreign = self.open_foreign()
-            self.dtype = np.dtype(self._foreign.dtype)
-            self.per_shard: int = (self._foreign.shards or self._foreign.chunks)[0]
-        else:
-            self.dtype = np.dtype(meta["data_type"])
-            self.per_shard = meta["chunk_grid"]["configuration"]["chunk_shape"][0]
-            separator = meta["chunk_key_encoding"].get("configuration", {}).get("separator", "/")
-            self._key = "c" + separator + "{}" + (separator + "0") * len(self.item)
-        scale = self.attributes.get("scale_factor")
-        self.quantised = None if scale is None else (float(scale), float(self.attributes.get("add_offset", 0.0)))
+            self._open_foreign()
         self._scale = tuple(np.float32(v) for v in self.quantised or (1.0, 0.0))
         # What rows hold that were never written: as stored, and decoded.
-        self._fill = np.array(float(self.fill) if isinstance(self.fill, str) else self.fill, self.dtype)
+        self._fill = meta.fill
         missing = np.empty(1, np.float32)
         if self.dtype.kind != "b":
-            decode_item(self._fill.reshape(1), missing, self.quantised)
+            with np.errstate(over="ignore", invalid="ignore"):
+                decode_item(self._fill.reshape(1), missing, self.quantised)
         self._missing = missing[0]
+
+    def _open_foreign(self) -> None:
+        """Opens it through zarr-python, which may stumble over anything."""
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                self._foreign = self.open_foreign()
+            shape, dtype = tuple(self._foreign.shape), np.dtype(self._foreign.dtype)
+            self.per_shard = int((self._foreign.shards or self._foreign.chunks)[0])
+        except MissingExtraError:
+            raise
+        except Exception as error:
+            raise self._unreadable(error) from error
+        if (shape, dtype) != (self.shape, self.dtype):
+            raise self._unreadable(f"zarr-python sees {dtype} of shape {shape}")
 
     def open_foreign(self) -> Any:
         """The array as zarr-python opens it."""
         import zarr
 
         return zarr.open_array(self.directory, mode="r")
+
+    @property
+    def directory(self) -> Path:
+        """Where its files are."""
+        return (self._files.path if self._files else Path()) / self.name
+
+    def _unreadable(self, error: object) -> CorruptStoreError:
+        return CorruptStoreError(
+            f"{self.directory}: zarr-python cannot read it ({type(error).__name__}: {str(error)[:200]}); "
+            "`gmaps verify` tells what is damaged"
+        )
 
     @property
     def decodes(self) -> bool:
@@ -105,31 +125,62 @@ class MappedArray:
         if len(rows) == 0:
             return out
         if self.codec == "foreign":
-            raw = np.asarray(self._foreign.oindex[rows])
-            if decoded:
-                decode_item(np.ascontiguousarray(raw).reshape(-1), out.reshape(-1), self.quantised)
-            else:
-                out[:] = raw
+            self._read_foreign(rows, out, decoded)
             return out
         flat = out.reshape(len(rows), self.values)
         files, slot, row = located or self._locate(rows)
         if self.codec == "plain":
-            start = np.array([f.address for f in files], np.uint64)
-            read_rows.gather(slot, row, start, flat.view(np.uint8).reshape(len(rows), -1))
+            self._read_plain(files, slot, row, flat, decoded)
         elif self.codec == "packed":
             self._read_packed(files, slot, row, flat)
         else:
             self._read_blosc(files, slot, row, flat, decoded)
         return out
 
+    def _read_foreign(self, rows: NDArray[np.int64], out: NDArray[Any], decoded: bool) -> None:
+        if self._files is not None:
+            self._files.check_same()
+        try:
+            raw = np.asarray(self._foreign.oindex[rows])
+        except MemoryError:
+            raise
+        except Exception as error:
+            raise self._unreadable(error) from error
+        if decoded:
+            decode_item(np.ascontiguousarray(raw).reshape(-1), out.reshape(-1), self.quantised)
+        else:
+            out[:] = raw
+
+    def _read_plain(
+        self,
+        files: list[MappedFile],
+        slot: NDArray[np.int64],
+        row: NDArray[np.int64],
+        out: NDArray[Any],
+        decoded: bool,
+    ) -> None:
+        start = np.array([f.address for f in files], np.uint64)
+        # Rows are as long as stored values are, whatever they are decoded to.
+        raw = np.empty(out.shape, self.dtype) if decoded else out
+        read_rows.gather(slot, row, start, raw.view(np.uint8).reshape(len(row), self.values * self.dtype.itemsize))
+        if decoded:
+            decode_item(raw.reshape(-1), out.reshape(-1), self.quantised)
+        elif self.dtype.kind == "b":  # any byte may lie on the disk; NumPy counts on 0 and 1
+            np.not_equal(raw.view(np.uint8), 0, out=out)
+
     def _locate(self, rows: NDArray[np.int64]) -> Located:
         """The files that hold some rows, and for each row the position of its file and its place in it."""
         if len(rows) == 1:
             shard, place = divmod(int(rows[0]), self.per_shard)
-            return [self._file(shard)], np.zeros(1, np.int64), np.array([place], np.int64)
+            return [self._current(shard)], np.zeros(1, np.int64), np.array([place], np.int64)
         shards, row = np.divmod(rows, self.per_shard)
         known, slot = np.unique(shards, return_inverse=True)
-        return [self._file(k) for k in known.tolist()], np.asarray(slot, np.int64), np.asarray(row, np.int64)
+        return [self._current(k) for k in known.tolist()], np.asarray(slot, np.int64), np.asarray(row, np.int64)
+
+    def _current(self, k: int) -> MappedFile:
+        file = self._file(k)
+        file.check_size()
+        return file
 
     def _read_packed(
         self, files: list[MappedFile], slot: NDArray[np.int64], row: NDArray[np.int64], out: NDArray[Any]
@@ -175,6 +226,8 @@ class MappedArray:
             raise files[slot[k]].damaged(int(row[k]), "its chunk cannot be decompressed")
         if missing.any():
             out[missing] = self._missing if decoded else self._fill
+        if self.dtype.kind == "b":
+            np.not_equal(out.view(np.uint8), 0, out=out)
 
     def _read_blosc_by_row(
         self,
@@ -195,21 +248,25 @@ class MappedArray:
 
     def read_all(self) -> NDArray[Any]:
         rows = self.shape[0]
-        if self.codec != "plain":
+        if rows and self.codec != "foreign":
+            self._current((rows - 1) // self.per_shard)  # before memory is taken for what the metadata promise
+        if self.codec != "plain" or self.dtype.kind == "b" or self.decodes:
             return self.read(np.arange(rows), decode=True)
         out = np.empty(self.shape, self.dtype)
         flat = out.reshape(rows, self.values).view(np.uint8)
         for start in range(0, rows, self.per_shard):
             part = flat[start : start + self.per_shard]
-            part[:] = self._file(start // self.per_shard).block[: len(part)]
+            part[:] = self._current(start // self.per_shard).block[: len(part)]
         return out
 
     def _file(self, k: int) -> MappedFile:
         file = self._shards.get((self.name, k))
         if file is None:
-            path = self.directory / self._key.format(k)
+            if self._files is None:
+                raise NotImplementedError
             row_bytes = self.values * self.dtype.itemsize
-            file = MappedFile(path, self.per_shard, row_bytes, self.codec != "plain")
+            name = f"{self.name}/{self._key.format(k)}"
+            file = MappedFile(self._files, name, self.per_shard, row_bytes, self.codec != "plain")
             self._shards[self.name, k] = file
             # Oldest first; taken off one by one, so that threads that share a store need no lock.
             for key in list(self._shards)[: max(0, len(self._shards) - MAX_MAPPED)]:
@@ -241,35 +298,3 @@ class MappedArray:
             "foreign": "another program's",
         }
         return ArrayInfo(self.name, self.shape, str(self.dtype), names[self.codec], len(sizes), raw, sum(sizes))
-
-
-def _codec(meta: dict[str, Any], item: tuple[int, ...]) -> str:
-    """How the metadata says that it is kept: "sharded" (with Blosc), "packed", "plain", or "foreign"."""
-    codecs = meta["codecs"]
-    names = [c["name"] for c in codecs]
-    if meta["chunk_grid"]["name"] != "regular" or meta["chunk_key_encoding"]["name"] != "default":
-        return "foreign"
-    chunk = tuple(meta["chunk_grid"]["configuration"]["chunk_shape"])
-    if chunk[1:] != item or not _little(codecs[0]):
-        return "foreign"
-    if names == ["bytes"]:
-        return "plain"
-    if names != ["sharding_indexed"]:
-        return "foreign"
-    c = codecs[0]["configuration"]
-    inner = [x["name"] for x in c["codecs"]]
-    ours = (
-        tuple(c["chunk_shape"]) == (1, *item)
-        and inner in (["bytes", "blosc"], [PACKED])
-        and [x["name"] for x in c["index_codecs"]] == ["bytes", "crc32c"]
-        and all(_little(x) for x in (c["codecs"][0], c["index_codecs"][0]))
-        and c.get("index_location", "end") == "end"
-    )
-    if not ours:
-        return "foreign"
-    return "packed" if inner == [PACKED] else "sharded"
-
-
-def _little(codec: dict[str, Any]) -> bool:
-    result: bool = codec.get("configuration", {}).get("endian", "little") == "little"
-    return result

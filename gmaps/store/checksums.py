@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,53 +10,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gmaps.errors import CorruptStoreError, StoreError
 from gmaps.formats.litter import is_litter
-from gmaps.store.codec import crc32c, file_crc32c
+from gmaps.store.codec import crc32c
+from gmaps.store.file_records import check_file, read_checksums
 from gmaps.store.local import Store
 from gmaps.store.object_store import Place, is_remote, local_path
+from gmaps.store.ours import MARK
 from gmaps.store.writer import CHECKSUMS, FileRecord
 
 #: Bytes that are fetched at once from an object store.
 FETCH = 1 << 26
 
 
-def read_checksums(path: Path | Place) -> list[FileRecord]:
-    """The files of a finished store, as they were written.
-
-    Raises
-    ------
-    StoreError
-        When the store has none.
-    CorruptStoreError
-        When the file itself is damaged.
-    """
-    try:
-        content = path.read(CHECKSUMS) if isinstance(path, Place) else (path / CHECKSUMS).read_bytes()
-        files = json.loads(content)["files"]
-        return [FileRecord(name, size, int(crc, 16)) for name, (size, crc) in files.items()]
-    except FileNotFoundError:
-        raise StoreError(f"{path} has no {CHECKSUMS}: it is no finished store") from None
-    except (ValueError, KeyError, TypeError) as error:
-        raise CorruptStoreError(f"{path}/{CHECKSUMS} is damaged: {error}") from error
-
-
-def check_file(root: Path, record: FileRecord) -> str:
-    """What is wrong with a file: an empty text when it has the size and checksum of its record."""
-    path = root / record.path
-    try:
-        size = path.stat().st_size
-    except FileNotFoundError:
-        return f"{record.path}: missing"
-    if size != record.size:
-        return f"{record.path}: has {size} bytes, {record.size} were written"
-    if file_crc32c(path) != record.crc:
-        return f"{record.path}: its bytes changed (checksum)"
-    return ""
-
-
 def verify_checksums(path: str | os.PathLike[str]) -> list[str]:
-    """Checks every file of a finished store, wherever it lies.
+    """Checks every file of a finished store, wherever it lies. It need not be one that can be opened.
 
     Returns
     -------
@@ -82,10 +48,16 @@ def verify_checksums(path: str | os.PathLike[str]) -> list[str]:
         root = local_path(path)
         records = read_checksums(root)
         problems = [line for r in records if (line := check_file(root, r))]
-        present = {f.relative_to(root).as_posix() for f in root.rglob("*") if f.is_file()}
-    known = {r.path for r in records} | {CHECKSUMS}
+        present = _files_below(root)
+    known = {r.path for r in records} | {CHECKSUMS, MARK}
     strange = sorted(name for name in present - known if not is_litter(name.rpartition("/")[2]))
     return problems + [f"{name}: not part of the store" for name in strange]
+
+
+def _files_below(root: Path) -> set[str]:
+    """All that is no directory: files, and what a reader might take for one."""
+    tree = os.walk(root)
+    return {os.path.relpath(os.path.join(directory, name), root) for directory, _, files in tree for name in files}
 
 
 def _check_remote(place: Place, records: Sequence[FileRecord], sizes: Mapping[str, int]) -> list[str]:

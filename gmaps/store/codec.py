@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import ctypes
 import functools
-import os
 import struct
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
 import google_crc32c
@@ -28,7 +26,6 @@ from gmaps.store.schema import ArraySpec
 #: Offset and size of an inner chunk that was never written: its sample holds fill values.
 MISSING = 2**64 - 1
 _BLOSC_HEADER = struct.Struct("<4B3I")  # versions, flags, type size; bytes raw, of a block, compressed
-_BLOCK = 1 << 18  # fits the processor's cache: reading in larger pieces is half as fast
 
 # A sample is far too small to be worth a second thread, and a build already has a worker for every core.
 blosc.use_threads = False
@@ -198,9 +195,3 @@ def crc32c(blocks: Iterable[bytes], start: int = 0) -> int:
     for block in blocks:
         start = google_crc32c.extend(start, block)
     return start
-
-
-def file_crc32c(path: str | os.PathLike[str]) -> int:
-    """CRC-32C of a whole file."""
-    with Path(path).open("rb", buffering=0) as f:
-        return crc32c(iter(lambda: f.read(_BLOCK), b""))

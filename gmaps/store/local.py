@@ -6,8 +6,8 @@ mapping. There is no lock, no thread and no event loop: a `Store` survives `fork
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any, overload
@@ -15,15 +15,19 @@ from typing import Any, overload
 import numpy as np
 from numpy.typing import NDArray
 
+from gmaps.camera import Camera
 from gmaps.errors import CorruptStoreError, StoreError, unknown_name
 from gmaps.frame import Cube
 from gmaps.rows import one_row, row_numbers
 from gmaps.skeleton import Skeleton
+from gmaps.store.array_metadata import GROUP, ArrayMeta, check_rows, parse_array
 from gmaps.store.arrays import MappedArray
 from gmaps.store.column import Column
+from gmaps.store.group_metadata import in_order, made_from, parse_group, parse_json, parse_rejects
 from gmaps.store.mapped import Mapped
 from gmaps.store.row import Sample, StoreSpec
-from gmaps.store.schema import FORMAT, ROW_ARRAYS
+from gmaps.store.schema import ROW_ARRAYS
+from gmaps.store.store_files import StoreFiles
 from gmaps.store.writer import REJECTS
 
 
@@ -36,16 +40,23 @@ class Store:
 
     def __init__(self, path: str | Path) -> None:
         self.path: Path | str = Path(path)
-        root = self.path
-        group = _group(root)
-        self.attributes = group["attributes"]
+        self._files = _open_directory(self.path)
+        content = self._files.read(GROUP)
+        self.attributes, listed = parse_group(path, parse_json(content, self.path / GROUP))
+        # What the group does not list is being added, or being removed.
+        names = [name for name in self._files.arrays() if listed is None or name in listed]
         self._shards: Mapped = {}
+        found = {name: meta for name in names if (meta := self._array_meta(name)) is not None}
+        check_rows(path, found)
         self._arrays = {
-            name: MappedArray(root, name, meta, self._shards) for name, meta in _array_metadata(root, group).items()
+            name: MappedArray(meta, self._files, self._shards)
+            for name, meta in in_order(found, self.attributes).items()
         }
-        if "depth" not in self._arrays:
-            raise StoreError(f"{self.path}: a group without a depth array is no gmaps store")
         self._length = self._arrays["depth"].shape[0]
+
+    def _array_meta(self, name: str) -> ArrayMeta | None:
+        file = f"{name}/{GROUP}"
+        return parse_array(self.path, name, parse_json(self._files.read(file), Path(self.path) / file))
 
     def __len__(self) -> int:
         return self._length
@@ -116,13 +127,26 @@ class Store:
     @cached_property
     def skeleton(self) -> Skeleton:
         """The skeleton of its joints."""
-        return Skeleton.from_dict(self.attributes["skeleton"])
+        made = made_from(self.path, "skeleton", lambda: Skeleton.from_dict(self.attributes["skeleton"]))
+        if "joints" in self._arrays and len(made) != self.shape("joints")[0]:
+            raise CorruptStoreError(
+                f"{self.path}: its skeleton {made.name} has {len(made)} joints, its array of joints "
+                f"{self.shape('joints')[0]}; `gmaps verify` tells what is damaged"
+            )
+        return made
+
+    @cached_property
+    def camera(self) -> Camera:
+        """The camera of its frames."""
+        return made_from(self.path, "camera", lambda: Camera(**self.attributes["camera"]))
 
     @cached_property
     def rejects(self) -> list[dict[str, Any]]:
         """Row, frame, name and reason of each rejected frame."""
-        file = Path(self.path) / REJECTS
-        return _read_json(file) if file.exists() else []
+        try:
+            return parse_rejects(self._files.read(REJECTS), Path(self.path) / REJECTS)
+        except FileNotFoundError:
+            return []
 
     @property
     def spec(self) -> StoreSpec:
@@ -171,7 +195,8 @@ class Store:
         rows = self._rows_of(indices)
         out = out or {}
         wanted = self._arrays if names is None else names
-        return {name: self._array(name).read(rows, decode, out.get(name)) for name in wanted}
+        with enough_memory(self.path, len(rows)):
+            return {name: self._array(name).read(rows, decode, out.get(name)) for name in wanted}
 
     def shape(self, name: str) -> tuple[int, ...]:
         """Shape of one row of an array."""
@@ -179,7 +204,8 @@ class Store:
 
     def column(self, name: str) -> NDArray[Any]:
         """All N rows of a small array: `column("valid")`, `column("subject")`."""
-        return self._array(name).read_all()
+        with enough_memory(self.path, len(self)):
+            return self._array(name).read_all()
 
     def rounding(self, name: str, values: NDArray[Any]) -> NDArray[np.float64]:
         """How far a stored value may lie from the one that was written.
@@ -208,21 +234,21 @@ class Store:
         return row_numbers(indices, len(self), str(self.path))
 
 
-def _read_json(path: Path) -> Any:
+@contextmanager
+def enough_memory(path: object, rows: int) -> Iterator[None]:
+    """A `MemoryError` as ours: either too much was asked for, or the metadata promise more than there is."""
     try:
-        return json.loads(path.read_text())
-    except (FileNotFoundError, NotADirectoryError):
-        raise
-    except (OSError, ValueError) as error:
-        raise CorruptStoreError(
-            f"{path} cannot be read: {error}; `gmaps verify` tells what else is damaged"
-        ) from error
+        yield
+    except MemoryError as error:
+        raise StoreError(f"{path}: {rows:,} rows of its arrays do not fit into memory; read fewer at once") from error
 
 
-def _group(path: Path) -> dict[str, Any]:
-    """The group's own `zarr.json`."""
+def _open_directory(path: Path) -> StoreFiles:
+    """The store's directory, if it has a group's `zarr.json`."""
     try:
-        group = _read_json(path / "zarr.json")
+        files = StoreFiles(path)
+        files.open(GROUP).close()
+        return files
     except (FileNotFoundError, NotADirectoryError):
         partial = Path(f"{path.absolute()}.partial")
         if not path.exists() and partial.is_dir():
@@ -232,46 +258,5 @@ def _group(path: Path) -> dict[str, Any]:
             ) from None
         what = "is no store (no zarr.json in it)" if path.exists() else "does not exist"
         raise StoreError(f"{path} {what}; `gmaps build --out {path}` makes one") from None
-    return check_group(path, group)
-
-
-def check_group(path: Path | str, group: Any) -> dict[str, Any]:
-    """A group's `zarr.json`, if it is one of ours.
-
-    Raises
-    ------
-    StoreError
-        It is not, or has another format.
-    """
-    attributes = group.get("attributes", {}) if isinstance(group, dict) else {}
-    version = attributes.get("format")
-    if version is None:
-        raise StoreError(f"{path} is a Zarr group, but no gmaps store: its attributes name no format")
-    if version != FORMAT:
-        raise StoreError(
-            f"{path} has format {version}; this gmaps reads format {FORMAT}. Build it again, or update gmaps"
-        )
-    whole: dict[str, Any] = group
-    return whole
-
-
-def _array_metadata(path: Path, group: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """Name -> `zarr.json` of every array."""
-    # What the group does not list is being added, or being removed.
-    listed = (group.get("consolidated_metadata") or {}).get("metadata")
-    found = {}
-    for file in [*path.glob("*/zarr.json"), *path.glob("maps/*/zarr.json")]:
-        name = file.parent.relative_to(path).as_posix()
-        if listed is not None and name not in listed:
-            continue
-        meta = _read_json(file)
-        if meta.get("node_type") == "array":
-            found[name] = meta
-    return in_order(found, group)
-
-
-def in_order(found: dict[str, Any], group: dict[str, Any]) -> dict[str, Any]:
-    """Arrays by name, in the order in which people want to see them."""
-    kinds = group["attributes"].get("maps", {}).get("maps", [])
-    order = [*ROW_ARRAYS, *(f"maps/{kind}{end}" for kind in kinds for end in ("", "_scale"))]
-    return {name: found[name] for name in [*order, *sorted(set(found) - set(order))] if name in found}
+    except OSError as error:
+        raise StoreError(f"{path} cannot be opened: {error.strerror or error}") from error

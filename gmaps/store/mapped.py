@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import mmap
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gmaps.errors import CorruptStoreError
+from gmaps.errors import CorruptStoreError, StoreError
 from gmaps.store.codec import MISSING, decompress, index_bytes, parse_index
+from gmaps.store.store_files import StoreFiles
 
 
 class MappedFile:
@@ -18,8 +18,10 @@ class MappedFile:
 
     Parameters
     ----------
-    path
-        Where it is.
+    files
+        The store's.
+    name
+        The file's, in there.
     rows, row_bytes
         How many rows it has room for, and the bytes of one before compression.
     sharded
@@ -31,18 +33,17 @@ class MappedFile:
         When it is missing, cut off, or has a damaged index.
     """
 
-    def __init__(self, path: Path, rows: int, row_bytes: int, sharded: bool) -> None:
-        self.path = path
+    def __init__(self, files: StoreFiles, name: str, rows: int, row_bytes: int, sharded: bool) -> None:
+        self.path = path = files.path / name
         try:
-            with path.open("rb") as f:
+            with files.open(name) as f:
                 self._map = mmap.mmap(f.fileno(), 0, access=mmap.ACCESS_READ)
         except FileNotFoundError:
-            raise CorruptStoreError(
-                f"{path} is missing. `gmaps verify` tells what else is; "
-                "`gmaps build --overwrite` makes the store again"
-            ) from None
+            raise files.gone(name) from None
         except ValueError:  # mmap's word for an empty file
             raise CorruptStoreError(f"{path} is empty; `gmaps verify` tells what else is damaged") from None
+        except OSError as error:
+            raise StoreError(f"{path} cannot be mapped: {error.strerror or error}") from error
         self._bytes = memoryview(self._map)
         whole = np.frombuffer(self._map, np.uint8)
         #: Address of the file's first byte, for kernels; good for as long as this object is held.
@@ -75,6 +76,20 @@ class MappedFile:
         except CorruptStoreError as error:
             raise self.damaged(row, str(error)) from error
         return True
+
+    def check_size(self) -> None:
+        """Refuse a file that is shorter than when it was mapped: to read what it lost would end the process.
+
+        Raises
+        ------
+        CorruptStoreError
+            With both sizes.
+        """
+        now, mapped = self._map.size(), len(self._map)
+        if now < mapped:
+            raise CorruptStoreError(
+                f"{self.path} was cut off while it was open: {now} bytes of {mapped}; open it again"
+            )
 
     def damaged(self, row: int, what: str) -> CorruptStoreError:
         """What to raise when a row's chunk cannot be read."""

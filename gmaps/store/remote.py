@@ -7,19 +7,20 @@ close to each other are one request.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gmaps.errors import CorruptStoreError, StoreError
+from gmaps.store.array_metadata import GROUP, ArrayMeta, check_rows, parse_array
 from gmaps.store.arrays import ArrayInfo, Located, MappedArray
 from gmaps.store.codec import MISSING, index_bytes, parse_index
-from gmaps.store.local import Store, check_group, in_order
+from gmaps.store.file_records import parse_checksums
+from gmaps.store.group_metadata import Attributes, in_order, parse_group, parse_json, parse_rejects
+from gmaps.store.local import Store, enough_memory
 from gmaps.store.mapped import MappedFile
 from gmaps.store.object_store import Place
 from gmaps.store.writer import CHECKSUMS, REJECTS
@@ -40,15 +41,12 @@ class RemoteStore(Store):
     def __init__(self, url: str) -> None:
         self.place = Place(url)
         self.path = self.place.url
-        group = _group(self.place)
-        self.attributes = group["attributes"]
-        metadata = (group.get("consolidated_metadata") or {}).get("metadata")
+        self.attributes, metadata = _group(self.place)
         if metadata is None:
             raise StoreError(f"{url}: its zarr.json holds no consolidated metadata; copy the store here to read it")
-        arrays = {name: meta for name, meta in metadata.items() if meta.get("node_type") == "array"}
-        self._arrays = {name: RemoteArray(self, name, meta) for name, meta in in_order(arrays, group).items()}
-        if "depth" not in self._arrays:
-            raise StoreError(f"{url}: a group without a depth array is no gmaps store")
+        found = {n: meta for n, m in metadata.items() if (meta := parse_array(self.path, n, m)) is not None}
+        check_rows(url, found)
+        self._arrays = {name: RemoteArray(self, meta) for name, meta in in_order(found, self.attributes).items()}
         self._length = self._arrays["depth"].shape[0]
 
     def __reduce__(self) -> tuple[type[Store], tuple[str]]:
@@ -58,23 +56,17 @@ class RemoteStore(Store):
     def sizes(self) -> dict[str, int]:
         """Name -> bytes of every file, as they were written; looked up where the store does not list them."""
         try:
-            files = json.loads(self.place.read(CHECKSUMS))["files"]
-            return {name: int(size) for name, (size, _) in files.items()}
+            return {r.path: r.size for r in parse_checksums(self.place.read(CHECKSUMS), f"{self.path}/{CHECKSUMS}")}
         except FileNotFoundError:
             return self.place.sizes()
-        except (ValueError, KeyError, TypeError) as error:
-            raise CorruptStoreError(f"{self.path}/{CHECKSUMS} is damaged: {error}") from error
 
     @cached_property
     def rejects(self) -> list[dict[str, Any]]:
         """See `Store.rejects`."""
         try:
-            found: list[dict[str, Any]] = json.loads(self.place.read(REJECTS))
+            return parse_rejects(self.place.read(REJECTS), f"{self.path}/{REJECTS}")
         except FileNotFoundError:
             return []
-        except ValueError as error:
-            raise CorruptStoreError(f"{self.path}/{REJECTS} is damaged: {error}") from error
-        return found
 
     def read(
         self,
@@ -89,17 +81,18 @@ class RemoteStore(Store):
         out = out or {}
         wanted = {name: self._array(name) for name in (self._arrays if names is None else names)}
         ours = {n: a for n, a in wanted.items() if isinstance(a, RemoteArray) and a.codec != "foreign"}
-        located = fetch(self.place, ours, rows)
-        return {name: a.read(rows, decode, out.get(name), located.get(name)) for name, a in wanted.items()}
+        with enough_memory(self.path, len(rows)):
+            located = fetch(self.place, ours, rows)
+            return {name: a.read(rows, decode, out.get(name), located.get(name)) for name, a in wanted.items()}
 
 
 class RemoteArray(MappedArray):
     """An array whose files are at a `Place`."""
 
-    def __init__(self, store: RemoteStore, name: str, meta: dict[str, Any]) -> None:
+    def __init__(self, store: RemoteStore, meta: ArrayMeta) -> None:
         self.store = store
         self.indexes: dict[int, NDArray[np.uint64]] = {}
-        super().__init__(Path(), name, meta, {})  # no directory of this machine
+        super().__init__(meta, None, {})  # no directory of this machine
 
     def open_foreign(self) -> Any:
         import zarr
@@ -275,13 +268,11 @@ def _fetch_indexes(
             a.indexes.pop(k, None)
 
 
-def _group(place: Place) -> dict[str, Any]:
+def _group(place: Place) -> tuple[Attributes, dict[str, Any] | None]:
     try:
-        group = json.loads(place.read("zarr.json"))
+        content = place.read(GROUP)
     except FileNotFoundError:
         raise StoreError(
             f"{place.url} does not exist, or its build is not finished; `gmaps build --out {place.url}` makes it"
         ) from None
-    except ValueError as error:
-        raise CorruptStoreError(f"{place.url}/zarr.json cannot be read: {error}") from error
-    return check_group(place.url, group)
+    return parse_group(place.url, parse_json(content, f"{place.url}/{GROUP}"))

@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gmaps.errors import UsageError
+from gmaps.store.names import check_kind
 
 FORMAT = 1
 #: Rows in a shard: the unit of work, of writing and of resuming.
@@ -177,6 +178,7 @@ def make_layout(
         ArraySpec("valid", (), "bool", (), False, attributes={"long_name": "False where the frame was rejected"}),
     ]
     for m in maps:
+        check_kind(m.kind)
         arrays.append(_map_array(m, m.keep_as or dtype, layout))
         if m.scaled:
             arrays.append(

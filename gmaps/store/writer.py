@@ -25,6 +25,7 @@ from gmaps.errors import DiskFullError, StoreError
 from gmaps.frame import OnHand
 from gmaps.store.codec import MISSING, check_item, encode_chunk, pack_index
 from gmaps.store.metadata import metadata_files
+from gmaps.store.ours import is_temporary
 from gmaps.store.schema import ArraySpec, fill_item
 
 #: Ends the names of files that are being written.
@@ -65,6 +66,12 @@ def temporary_name(path: Path) -> Path:
     return path.with_name(f".{path.name}.{os.getpid()}-{uuid.uuid4().hex[:8]}{TEMPORARY}")
 
 
+def _drop(temporary: Path) -> None:
+    """Removes what was not finished; without a word, lest it hide why."""
+    with suppress(OSError):
+        temporary.unlink()
+
+
 def _flush(f: IO[bytes]) -> None:
     f.flush()
     os.fsync(f.fileno())
@@ -82,7 +89,7 @@ def write_file(root: Path, name: str, content: bytes) -> FileRecord:
                 _flush(f)
             temporary.replace(path)
         except BaseException:
-            temporary.unlink(missing_ok=True)
+            _drop(temporary)
             raise
     return FileRecord(name, len(content), google_crc32c.value(content))
 
@@ -134,18 +141,21 @@ def checksums_content(records: Iterable[FileRecord]) -> tuple[str, bytes]:
 
 def remove_temporaries(root: Path) -> None:
     """Clears what killed writers left behind; only while nobody writes."""
-    for path in root.rglob("*" + TEMPORARY):
-        path.unlink(missing_ok=True)
+    with disk_errors(root):
+        for path in root.rglob("*" + TEMPORARY):
+            if is_temporary(path.name):
+                path.unlink(missing_ok=True)
 
 
 def sync_directories(root: Path) -> None:
     """Makes the names of all files below `root` survive a power cut."""
-    for directory, _, _ in os.walk(root):
-        fd = os.open(directory, os.O_RDONLY)
-        try:
-            os.fsync(fd)
-        finally:
-            os.close(fd)
+    with disk_errors(root):
+        for directory, _, _ in os.walk(root):
+            fd = os.open(directory, os.O_RDONLY)
+            try:
+                os.fsync(fd)
+            finally:
+                os.close(fd)
 
 
 class ShardWriter:
@@ -291,4 +301,4 @@ class _ShardFile:
         # Closing flushes, which fails again on a full disk.
         with suppress(OSError):
             self.file.close()
-        self.temporary.unlink(missing_ok=True)
+        _drop(self.temporary)

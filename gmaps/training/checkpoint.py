@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 import os
+import warnings
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from gmaps.errors import GmapsError
+from gmaps.formats.regular import open_regular
 from gmaps.nets.network import Network
 from gmaps.nets.registry import build_network
 from gmaps.skeleton import Skeleton
@@ -58,7 +60,9 @@ def load_checkpoint(path: str | os.PathLike[str]) -> dict[str, Any]:
     if path.is_dir():
         path = path / "best.pt" if (path / "best.pt").exists() else path / "last.pt"
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        with open_regular(path) as file, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of what torch thinks that damaged bytes are
+            state = torch.load(file, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise CheckpointError(f"{path}: no such checkpoint; `gmaps train` writes best.pt and last.pt") from None
     # Bytes that are not its own lead torch.load to any exception there is.

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from gmaps.camera import Camera
 from gmaps.datasets.folder.description import Joints
-from gmaps.datasets.reader import FARTHEST_MM
 from gmaps.errors import FrameError
 from gmaps.formats import npy
 from gmaps.formats.label_lines import filled_lines
+from gmaps.frame import FARTHEST_MM
 
 #: Bytes; the joints of a million frames as text.
 LARGEST = 2**30

@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gmaps.datasets.folder.description import Depth, Segmentation
-from gmaps.datasets.reader import FARTHEST_MM, Pixels
+from gmaps.datasets.reader import Pixels
 from gmaps.errors import FrameError
 from gmaps.formats import npy, png, tiff
+from gmaps.frame import FARTHEST_MM
 
 #: Bytes that a header, tags or an archive's directory may have beside the pixels.
 _ROOM = 2**20

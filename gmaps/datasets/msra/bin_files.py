@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gmaps.camera import Camera
-from gmaps.datasets.reader import FARTHEST_MM
 from gmaps.errors import DatasetError, FrameError
 from gmaps.formats.label_lines import filled_lines
+from gmaps.frame import FARTHEST_MM
 from gmaps.kernels.pixels import copy_depth
 from gmaps.kernels.text import parse_lines
 

@@ -7,6 +7,7 @@ import math
 import numpy as np
 
 from gmaps.kernels._jit import jit
+from gmaps.kernels.whole import floor
 
 #: Slack for equal distances, in cells: positions come from arithmetic in double precision.
 _EPS = 1e-9
@@ -26,8 +27,8 @@ def _sees(mask, row, col, r, c):
 
     It may pass between two cells that meet at a corner only where one of the two beside that corner is hand.
     """
-    r_last = min(math.floor(row + 0.5), mask.shape[0] - 1)
-    c_last = min(math.floor(col + 0.5), mask.shape[1] - 1)
+    r_last = min(floor(row + 0.5), mask.shape[0] - 1)
+    c_last = min(floor(col + 0.5), mask.shape[1] - 1)
     if row + 0.5 < mask.shape[0] and col + 0.5 < mask.shape[1]:
         # Most lines run well inside the hand: all cells between the two ends are hand, and need no looking at points.
         clear = True
@@ -38,8 +39,8 @@ def _sees(mask, row, col, r, c):
             return True
     for k in range(17):
         f = min((k + 0.5) / 16, 1.0)
-        rr = math.floor(row + f * (r - row) + 0.5)
-        cc = math.floor(col + f * (c - col) + 0.5)
+        rr = floor(row + f * (r - row) + 0.5)
+        cc = floor(col + f * (c - col) + 0.5)
         if rr < 0 or cc < 0 or rr >= mask.shape[0] or cc >= mask.shape[1] or not mask[rr, cc]:
             return False
         if rr != r_last and cc != c_last and not (mask[rr, c_last] or mask[r_last, cc]):
@@ -90,8 +91,8 @@ def find_starts(mask, joints_px, inscribed):
             continue
         row = min(max(row, -0.5), rows - 0.5)
         col = min(max(col, -0.5), cols - 0.5)
-        r0 = min(max(math.floor(row + 0.5), 0), rows - 1)
-        c0 = min(max(math.floor(col + 0.5), 0), cols - 1)
+        r0 = min(max(floor(row + 0.5), 0), rows - 1)
+        c0 = min(max(floor(col + 0.5), 0), cols - 1)
         if used + rows * cols > cell.size:
             bigger = used + max(rows * cols, cell.size)
             more_cell = np.empty(bigger, np.int32)

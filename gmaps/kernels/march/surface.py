@@ -24,6 +24,7 @@ from gmaps.kernels._jit import jit
 from gmaps.kernels.march.bridge import bridge
 from gmaps.kernels.march.lanes import FAR, LANES, relax_triangle
 from gmaps.kernels.march.starts import find_starts
+from gmaps.kernels.whole import floor
 
 #: Cells around a joint in which the straight distance in space stands for the way along the surface.
 REACH = 2.5
@@ -244,8 +245,8 @@ def march(mask, depth, joints_px, spacing, slowness):
         col = min(max(joints_px[j, 1], -0.5), cols - 0.5)
         if ptr[j] == ptr[j + 1]:
             continue
-        r0 = min(math.floor(row + 0.5), rows - 1)
-        c0 = min(math.floor(col + 0.5), cols - 1)
+        r0 = min(floor(row + 0.5), rows - 1)
+        c0 = min(floor(col + 0.5), cols - 1)
         on_hand = mask[r0, c0]
         # The surface's depth at the joint, from those cells around it that lie on its own cell's sheet.
         total = 0.0

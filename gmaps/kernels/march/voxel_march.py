@@ -14,6 +14,7 @@ from numba.extending import intrinsic
 
 from gmaps.kernels._jit import jit
 from gmaps.kernels.march.lanes import FAR, LANES, _Vectors
+from gmaps.kernels.whole import floor
 
 #: Slack for equal distances, voxels.
 _EPS = 1e-9
@@ -87,7 +88,7 @@ def _start(cells, number, size, joint, j, t):
     own = np.empty(3, np.int64)
     for a in range(3):
         p[a] = min(max(joint[a], -0.5), size - 0.5)
-        own[a] = min(math.floor(p[a] + 0.5), size - 1)
+        own[a] = min(floor(p[a] + 0.5), size - 1)
     if number[(own[0] * size + own[1]) * size + own[2]] < n:
         # Of the eight voxels around it those less than a voxel away, and joined by faces to its own. Bit a of a
         # corner says whether it differs from its own along axis a.

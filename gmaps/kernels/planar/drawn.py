@@ -7,6 +7,7 @@ import math
 import numpy as np
 
 from gmaps.kernels._jit import jit
+from gmaps.kernels.whole import ceil, floor
 
 
 @jit
@@ -28,8 +29,8 @@ def heatmap(joints_px, sigma, out):
         for axis in range(2):
             at = joints_px[j, axis]
             # Further than eight sigma a value is below 1e-13: as good as 0, and exp is what costs here.
-            low = max(math.ceil(at - 8 * sigma), 0)
-            high = min(math.floor(at + 8 * sigma), size - 1)
+            low = max(ceil(at - 8 * sigma), 0)
+            high = min(floor(at + 8 * sigma), size - 1)
             for i in range(low, high + 1):
                 d = (i - at) / sigma
                 value = np.float32(math.exp(-0.5 * d * d))
@@ -73,10 +74,10 @@ def limbs(ends, channel, probabilistic, all_first, out):
         square = dr * dr + dc * dc
         inverse = 1.0 / square if square > 0 else 0.0
         k = channel[b]
-        top = max(math.ceil(min(r0, r0 + dr) - reach), 0)
-        bottom = min(math.floor(max(r0, r0 + dr) + reach), size - 1)
-        left = max(math.ceil(min(c0, c0 + dc) - reach), 0)
-        right = min(math.floor(max(c0, c0 + dc) + reach), size - 1)
+        top = max(ceil(min(r0, r0 + dr) - reach), 0)
+        bottom = min(floor(max(r0, r0 + dr) + reach), size - 1)
+        left = max(ceil(min(c0, c0 + dc) - reach), 0)
+        right = min(floor(max(c0, c0 + dc) + reach), size - 1)
         for r in range(top, bottom + 1):
             for c in range(left, right + 1):
                 along = min(max(((r - r0) * dr + (c - c0) * dc) * inverse, 0.0), 1.0)
