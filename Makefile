@@ -6,7 +6,7 @@ export NO_MKDOCS_2_WARNING := 1
 # A newer pip than Python brings resolves in a third of the time; modules are compiled when they are first imported.
 PIP := $(BIN)/python -m pip install --quiet --no-compile
 
-.PHONY: demo test bench docs lint clean
+.PHONY: demo test test-oldest bench docs lint clean
 
 .venv/.core: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit("gmaps needs Python 3.11 or newer, $(PYTHON) is " + sys.version.split()[0] + "; say: make PYTHON=python3.11 ...") if sys.version_info < (3, 11) else None'
@@ -37,8 +37,11 @@ docs: .venv/.dev
 test: lint docs
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --durations 15 --cov
 
+test-oldest:
+	PYTHON=$(PYTHON) .ci/oldest
+
 bench: .venv/.dev
 	$(BIN)/python -m benchmarks
 
 clean:
-	rm -rf .venv site build *.egg-info synthetic.zarr synthetic.zarr.partial demo.png
+	rm -rf .venv .venv-oldest site build *.egg-info synthetic.zarr synthetic.zarr.partial demo.png
