@@ -15,7 +15,6 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal
 
-import cv2
 import deflate
 import numpy as np
 from numpy.typing import NDArray
@@ -191,6 +190,8 @@ def _inflate(pieces: list[memoryview], name: str, size: int) -> NDArray[np.uint8
 
 def _decode_special(data: bytes, name: str, kind: Kind, size: tuple[int, int]) -> NDArray[Any]:
     """The whole image, by OpenCV."""
+    import cv2  # here, because it takes long to import, and hardly any frame needs it
+
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     except cv2.error as error:

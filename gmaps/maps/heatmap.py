@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter
 
 from gmaps.frame import Crop
 from gmaps.kernels.planar import drawn
@@ -25,6 +24,8 @@ def _encode(scene: Scene) -> NDArray[np.float32]:
 
 
 def _original(scene: Scene, out: NDArray[np.float32]) -> NDArray[np.float32]:
+    from scipy.ndimage import gaussian_filter  # here, because it takes long to import
+
     # One cell set to the joint's normalised depth, then blurred: the peak depends on how far away the joint is.
     cells = np.clip(np.floor(scene.joints_px + 0.5).astype(int), 0, scene.size - 1)
     for j, (row, col) in enumerate(cells):
