@@ -157,7 +157,8 @@ def add_maps(
         job = plan.job
         attributes = plan.spec.attributes
         add_arrays(root, plan.partial, plan.arrays, store.names, job.rows, job.shard_samples, attributes, files)
-        remove_tree(plan.partial, LEDGER)
+        with disk_errors(root):
+            remove_tree(plan.partial, LEDGER)
     return ChangeReport(
         str(root), tuple(maps), (), open_store(root).maps, len(store), len(records), made,
         time.monotonic() - started, sum(f.size for f in files),
@@ -203,7 +204,8 @@ def remove_maps(path: str | os.PathLike[str], maps: Sequence[str]) -> ChangeRepo
         if not kinds:
             raise UsageError(f"{root}: a store has at least one kind of map; there would be none left")
         if dropped:
-            remove_tree(_stage(root), LEDGER)
+            with disk_errors(root):
+                remove_tree(_stage(root), LEDGER)
         gone = _arrays_of(going)
         kept = [name for name in store.names if name not in gone]
         spec = BuildSpec.of_store(store, kinds)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from gmaps.errors import UsageError
+from gmaps.pipeline.fingerprint import digest
 from gmaps.pipeline.progress import format_bytes, format_seconds
 from gmaps.pipeline.spec import BuildSpec
 from gmaps.pipeline.worker import Job
@@ -86,7 +87,8 @@ class Plan:
         """What workers are told."""
         spec = self.spec
         maps = replace(spec.maps, maps=self.kinds or spec.maps.maps)
-        return Job(str(self.partial), spec.rows, spec.shard_samples, self.arrays, maps)
+        known = digest(spec.fingerprint["dataset"])
+        return Job(str(self.partial), spec.rows, spec.shard_samples, self.arrays, maps, known)
 
     @property
     def processes(self) -> int:

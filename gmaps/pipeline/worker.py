@@ -6,6 +6,7 @@ the crops, once a process, so that labels never travel.
 
 from __future__ import annotations
 
+import functools
 import signal
 import threading
 from collections.abc import Mapping
@@ -18,9 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gmaps.datasets.base import Index
-from gmaps.errors import FrameError, GmapsError
+from gmaps.errors import DatasetError, FrameError, GmapsError
 from gmaps.frame import Crop
 from gmaps.maps import Encoder, MapParams, Maps
+from gmaps.pipeline.fingerprint import digest
 from gmaps.pipeline.ledger import ShardRecord
 from gmaps.pipeline.source import CropSource, sent_source
 from gmaps.store.schema import ArraySpec
@@ -44,6 +46,8 @@ class Job:
         The arrays to write.
     maps
         The maps to make.
+    source
+        Digest of the source's fingerprint when the build was planned; empty where nobody says.
     """
 
     root: str
@@ -51,6 +55,7 @@ class Job:
     shard_samples: int
     layout: tuple[ArraySpec, ...]
     maps: MapParams
+    source: str = ""
 
     @property
     def shards(self) -> int:
@@ -149,7 +154,26 @@ def build_shard(payload: str | bytes, job: Job, shard: int) -> ShardRecord:
     with _turn:  # or both threads of a worker would read all labels
         source = sent_source(payload)
         source.index()
+        check_source(source, job.source)
     return write_shard(source, job, shard)
+
+
+@functools.lru_cache(maxsize=1)
+def check_source(source: CropSource, planned: str) -> None:
+    """Refuse a source that is not the one that was planned: labels that were edited while others build from them.
+
+    A process reads labels once, so that one look at what it read is enough for all its shards.
+
+    Raises
+    ------
+    DatasetError
+        It has changed.
+    """
+    if planned and digest(source.fingerprint()) != planned:
+        raise DatasetError(
+            f"{source.name}: its labels have changed since the build began, and a store is of one data set: restore "
+            "them and run the same command again, or build anew with --overwrite"
+        )
 
 
 def write_shard(source: CropSource, job: Job, shard: int) -> ShardRecord:
