@@ -26,8 +26,6 @@ from gmaps.store.store_files import StoreFiles
 
 #: Files that hold some rows, and for each row the position of its file and its place in it.
 Located = tuple[list[MappedFile], NDArray[np.int64], NDArray[np.int64]]
-#: Shard files kept mapped at once; each holds a file descriptor, of which a process has 1,024 by default.
-MAX_MAPPED = 512
 
 
 @dataclass(frozen=True)
@@ -266,11 +264,10 @@ class MappedArray:
                 raise NotImplementedError
             row_bytes = self.values * self.dtype.itemsize
             name = f"{self.name}/{self._key.format(k)}"
-            file = MappedFile(self._files, name, self.per_shard, row_bytes, self.codec != "plain")
-            self._shards[self.name, k] = file
-            # Oldest first; taken off one by one, so that threads that share a store need no lock.
-            for key in list(self._shards)[: max(0, len(self._shards) - MAX_MAPPED)]:
-                self._shards.pop(key, None)
+            files, sharded = self._files, self.codec != "plain"
+            file = self._shards.keep(
+                (self.name, k), lambda: MappedFile(files, name, self.per_shard, row_bytes, sharded)
+            )
         return file
 
     def rounding(self, values: NDArray[Any]) -> NDArray[np.float64]:

@@ -45,7 +45,7 @@ class Store:
         self.attributes, listed = parse_group(path, parse_json(content, self.path / GROUP))
         # What the group does not list is being added, or being removed.
         names = [name for name in self._files.arrays() if listed is None or name in listed]
-        self._shards: Mapped = {}
+        self._shards = Mapped()
         found = {name: meta for name in names if (meta := self._array_meta(name)) is not None}
         check_rows(path, found)
         self._arrays = {

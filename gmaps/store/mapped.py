@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import mmap
+import resource
+import weakref
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -96,5 +100,46 @@ class MappedFile:
         return CorruptStoreError(f"{self.path}, row {row} of the shard: {what}; see `gmaps verify`")
 
 
-#: The mapped files of a store: (array, shard number) -> file, oldest first.
-Mapped = dict[tuple[str, int], MappedFile]
+class Mapped(dict[tuple[str, int], MappedFile]):
+    """The mapped files of a store: (array, shard number) -> file. `keep` counts those of all stores together."""
+
+    def keep(self, key: tuple[str, int], make: Callable[[], MappedFile]) -> MappedFile:
+        """A new file under its key. Where the process would hold too many open, the oldest of any store are let go.
+
+        Raises
+        ------
+        StoreError, CorruptStoreError
+            What `make` raises; where too many files are open, what to do.
+        """
+        try:
+            file = make()
+        except StoreError as error:
+            if getattr(error.__cause__, "errno", None) not in (errno.EMFILE, errno.ENFILE):
+                raise
+            _let_go(0)
+            try:
+                file = make()
+            except StoreError as again:
+                raise StoreError(f"{again}: raise `ulimit -n`, or read fewer stores in one process") from error
+        self[key] = file
+        _order[id(self), key] = weakref.ref(self)
+        _let_go(most_mapped())
+        return file
+
+
+#: The files of all stores of this process, oldest first.
+_order: dict[tuple[int, tuple[str, int]], weakref.ref[Mapped]] = {}
+
+
+def most_mapped() -> int:
+    """How many files stay mapped in this process: each holds a file open, and others need some, too."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return 4096 if soft == resource.RLIM_INFINITY else max(min(soft // 2, 4096), 8)
+
+
+def _let_go(most: int) -> None:
+    # Taken off one by one, so that threads that share a store need no lock.
+    for oldest in list(_order)[: max(0, len(_order) - most)]:
+        owner = _order.pop(oldest, lambda: None)()
+        if owner is not None:
+            owner.pop(oldest[1], None)

@@ -21,7 +21,7 @@ from gmaps.store.codec import MISSING, index_bytes, parse_index
 from gmaps.store.file_records import parse_checksums
 from gmaps.store.group_metadata import Attributes, in_order, parse_group, parse_json, parse_rejects
 from gmaps.store.local import Store, enough_memory
-from gmaps.store.mapped import MappedFile
+from gmaps.store.mapped import Mapped, MappedFile
 from gmaps.store.object_store import Place
 from gmaps.store.writer import CHECKSUMS, REJECTS
 
@@ -92,7 +92,7 @@ class RemoteArray(MappedArray):
     def __init__(self, store: RemoteStore, meta: ArrayMeta) -> None:
         self.store = store
         self.indexes: dict[int, NDArray[np.uint64]] = {}
-        super().__init__(meta, None, {})  # no directory of this machine
+        super().__init__(meta, None, Mapped())  # no directory of this machine
 
     def open_foreign(self) -> Any:
         import zarr

@@ -7,6 +7,8 @@ import json
 import multiprocessing as mp
 import pickle
 import struct
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -16,7 +18,7 @@ import zarr
 from store_kit import KINDS, fake_rows, write_store
 
 from gmaps.errors import CorruptStoreError, RowError, StoreError, UnknownNameError
-from gmaps.store import arrays, codec, compare_sample, open_store
+from gmaps.store import arrays, codec, compare_sample, mapped, open_store
 
 
 @pytest.fixture
@@ -263,15 +265,37 @@ def test_changed_blosc_chunks_are_named_or_give_values(path):
 
 
 def test_few_files_stay_open(path, rows, monkeypatch):
-    monkeypatch.setattr(arrays, "MAX_MAPPED", 3)
-    store = open_store(path)
+    monkeypatch.setattr(mapped, "most_mapped", lambda: 3)
+    stores = [open_store(path), open_store(path)]
     for i in (0, 9, 4, 1, 8, 5):
-        np.testing.assert_array_equal(store[i].depth, rows[i]["depth"])
-        assert len(store._shards) <= 3
+        for store in stores:
+            np.testing.assert_array_equal(store[i].depth, rows[i]["depth"])
+            assert sum(len(s._shards) for s in stores) <= 3
+
+
+def test_many_stores_share_what_a_process_may_open(tmp_path):
+    paths = [str(write_store(tmp_path / f"{k}.zarr", fake_rows(24), shard=1)) for k in range(3)]
+    code = f"""
+import os, resource
+import numpy as np
+from gmaps.store import open_store
+stores = [open_store(path) for path in {paths!r}]
+for store in stores: store[0]  # what is loaded on first use holds files, too
+hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+resource.setrlimit(resource.RLIMIT_NOFILE, (120, hard))
+order = np.random.default_rng(0).permutation(24)
+sums = [[float(store[i].depth.sum()) for store in stores] for i in order]
+print(len(os.listdir("/proc/self/fd")), len({{tuple(s) for s in sums}}), all(len(set(s)) == 1 for s in sums))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    held, different, same = done.stdout.split()
+    assert int(held) < 110
+    assert (int(different), same) == (24, "True")
 
 
 def test_threads_share_a_store(path, rows, monkeypatch):
-    monkeypatch.setattr(arrays, "MAX_MAPPED", 2)
+    monkeypatch.setattr(mapped, "most_mapped", lambda: 2)
     store = open_store(path)
     order = np.random.default_rng(0).integers(0, 6, 400)
     with ThreadPoolExecutor(8) as pool:
