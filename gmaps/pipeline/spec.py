@@ -81,46 +81,25 @@ class BuildSpec:
         _check_labels(source, maps)
         if source.centers is not None and source.center_file is not None:
             check_centers(dataset, source.centers, source.center_file)
-        index = dataset.index()
-        rows = len(index) if limit is None else min(limit, len(index))
+        frames = len(dataset.index())
+        rows = frames if limit is None else min(limit, frames)
         if rows == 0:
             raise DatasetError(f"{dataset.info.name}: the split has no frames")
-        spec, centers = source.dataset_spec, source.centers
-        decides = plain(
-            {
-                "format": FORMAT,
-                "dataset": dataset.fingerprint(),
-                "split": spec.get("split"),
-                "rows": rows,
-                "index": array_digest(index.frame[:rows], index.subject[:rows], index.sequence[:rows]),
-                "skeleton": dataset.skeleton.name,
-                "crop": crop.to_dict(),
-                "centers": None if centers is None else array_digest(centers[:rows]),
-                "maps": maps.to_dict(),
-                "versions": fingerprint(),
-                "dtype": dtype,
-                "layout": layout,
-                "shard_samples": shard_samples,
-                **({"arrays": further} if further else {}),
-            }
-        )
+        declared = {"arrays": further} if further else {}
+        how = {"dtype": dtype, "layout": layout}
+        decides = _frames_fingerprint(source, rows) | {
+            "maps": maps.to_dict(), "versions": fingerprint(), **how, "shard_samples": shard_samples, **declared,
+        }  # fmt: skip
         attributes = {
             "format": FORMAT,
             "gmaps_version": gmaps.__version__,
-            "dataset": {
-                "name": dataset.info.name,
-                # Where the data lie on this machine is nobody else's business, and changes no value.
-                "spec": {k: v for k, v in spec.items() if k != "root"},
-                "fingerprint": decides["dataset"],
-                "subjects": index.subjects,
-                "sequences": index.sequences,
-            },
+            "dataset": _dataset_attributes(source, decides["dataset"]),
             "skeleton": dataset.skeleton.to_dict(),
             "camera": dataset.camera.to_dict(),
             "crop": crop.to_dict(),
-            "maps": {**maps.to_dict(), "dtype": dtype, "layout": layout},
-            **({"arrays": further} if further else {}),
-            "fingerprint": digest(decides),
+            "maps": {**maps.to_dict(), **how},
+            **declared,
+            "fingerprint": digest(plain(decides)),
             "fingerprint_of": decides,
         }
         return cls(plain(attributes), source.spec())
@@ -216,6 +195,34 @@ class BuildSpec:
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"it lacks something: {error!r}") from error
         return spec
+
+
+def _frames_fingerprint(source: FrameCrops, rows: int) -> dict[str, Any]:
+    """What decides the crops of the first rows of a data set."""
+    dataset, index, centers = source.dataset, source.index(), source.centers
+    return {
+        "format": FORMAT,
+        "dataset": dataset.fingerprint(),
+        "split": source.dataset_spec.get("split"),
+        "rows": rows,
+        "index": array_digest(index.frame[:rows], index.subject[:rows], index.sequence[:rows]),
+        "skeleton": dataset.skeleton.name,
+        "crop": source.params.to_dict(),
+        "centers": None if centers is None else array_digest(centers[:rows]),
+    }
+
+
+def _dataset_attributes(source: FrameCrops, known: dict[str, Any]) -> dict[str, Any]:
+    """What a store says of its data set."""
+    index = source.index()
+    return {
+        "name": source.name,
+        # Where the data lie on this machine is nobody else's business, and changes no value.
+        "spec": {k: v for k, v in source.dataset_spec.items() if k != "root"},
+        "fingerprint": known,
+        "subjects": index.subjects,
+        "sequences": index.sequences,
+    }
 
 
 def _store_arrays(

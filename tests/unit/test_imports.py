@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import gmaps
+from gmaps._moved import MOVED
 
 ROOT = Path(gmaps.__file__).parent
 #: What each room may import besides itself. Single files stand for themselves; `errors` is open to all.
@@ -28,6 +29,8 @@ BELOW = {
     "crop": {"camera", "center", "frame", "kernels"},
     "distances": {"kernels"},
 }
+#: A table of a TOML file, and one of predicted joints, which is a public name.
+ALLOWED_TWICE = ["Table"]
 _CROPS = set(BELOW) - {"_moved"}
 BELOW |= {
     "maps": _CROPS - {"formats"},  # no files
@@ -116,6 +119,26 @@ def test_imports_point_one_way():
 def test_no_file_name_stands_twice():
     names = Counter(f.name for f in MODULES.values() if f.name != "__init__.py")
     assert [name for name, n in names.items() if n > 1] == []
+
+
+def test_no_class_name_stands_twice():
+    """But for private ones, each at home in its file."""
+    classes = Counter(
+        node.name
+        for file in MODULES.values()
+        for node in ast.parse(file.read_text()).body
+        if isinstance(node, ast.ClassDef) and not node.name.startswith("_")
+    )
+    assert [name for name, n in classes.items() if n > 1] == ALLOWED_TWICE
+
+
+def test_modules_keep_their_documented_names():
+    lines = [f"import {old}; assert {old}.__name__ == {new!r}" for old, new in sorted(MOVED.items())]
+    code = "\n".join([*lines, "from gmaps.maps.base import MapKind, Scene, list_maps, register_map",
+                      "from gmaps.store.reader import Sample, Store, open_store",
+                      "from gmaps.store.verify import verify_checksums"])  # fmt: skip
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from gmaps.datasets.base import DatasetInfo, Index, Split, Window
 from gmaps.datasets.folder.check_tree import check_folder as check
 from gmaps.datasets.folder.description import FILE, read_description
 from gmaps.datasets.folder.frame_labels import parse_labels
-from gmaps.datasets.folder.frame_table import Table, in_split, read_table
+from gmaps.datasets.folder.frame_table import FrameTable, in_split, read_table
 from gmaps.datasets.folder.images import largest_file, parse_depth, parse_labels_image
 from gmaps.datasets.folder.patterns import Pattern, Values
 from gmaps.datasets.reader import Pixels, Reader, check_joints, cube_window, cut_camera, digest, read_bytes
@@ -91,7 +91,7 @@ class Folder(Reader):
         return tuple(labels.index(n) for n in names)
 
     @cached_property
-    def _table(self) -> Table:
+    def _table(self) -> FrameTable:
         return read_table(self.path, self.description)
 
     @cached_property

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gmaps.datasets.base import Check
-from gmaps.datasets.folder.description import FILE, Description, Joints, Mesh, Segmentation, read_description
+from gmaps.datasets.folder.description import FILE, Description, Joints, MeshFiles, Segmentation, read_description
 from gmaps.datasets.folder.find_files import Frames, find_frames
 from gmaps.datasets.folder.frame_table import in_split, label_files, read_shared
 from gmaps.datasets.folder.images import check_image
@@ -87,7 +87,7 @@ def _companions(said: Description) -> list[tuple[str, Pattern, _Look]]:
     return out
 
 
-def _header(file: BinaryIO, size: int, name: str, kind: Joints | Mesh | Segmentation) -> npy.ArrayHeader:
+def _header(file: BinaryIO, size: int, name: str, kind: Joints | MeshFiles | Segmentation) -> npy.ArrayHeader:
     if kind.files.suffix == ".npz":
         return npy.read_npz_header(file, name, kind.array)
     header = npy.read_header(file, name)
@@ -106,7 +106,7 @@ def _look_joints(file: BinaryIO, size: int, name: str, said: Joints, count: int)
         raise FrameError(f"{name}: an array of shape {shape}, where {count} joints are ({count}, 3)")
 
 
-def _look_mesh(file: BinaryIO, size: int, name: str, said: Mesh) -> None:
+def _look_mesh(file: BinaryIO, size: int, name: str, said: MeshFiles) -> None:
     shape = _header(file, size, name, said).shape
     if len(shape) != 2 or shape[1] != 3:
         raise FrameError(f"{name}: an array of shape {shape}, where vertices are (V, 3)")

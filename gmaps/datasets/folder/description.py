@@ -93,7 +93,7 @@ class Segmentation:
 
 
 @dataclass(frozen=True)
-class Mesh:
+class MeshFiles:
     """[mesh]: vertices a frame, and the triangles that all frames share, if any."""
 
     files: Pattern
@@ -115,7 +115,7 @@ class Description:
     skeleton: Skeleton
     splits: dict[str, dict[str, tuple[str, ...]]] = field(default_factory=dict)
     segmentation: Segmentation | None = None
-    mesh: Mesh | None = None
+    mesh: MeshFiles | None = None
     title: str = ""
     homepage: str = ""
     terms: str = ""
@@ -282,14 +282,14 @@ def _segmentation(table: Table, known: frozenset[str]) -> Segmentation:
     return out
 
 
-def _mesh(table: Table, known: frozenset[str]) -> Mesh:
+def _mesh(table: Table, known: frozenset[str]) -> MeshFiles:
     pattern = _pattern(table, (".npy", ".npz"), known, frame=True)
     faces = table.text("faces", "")
     if faces:
         parse_pattern(faces, f"{table.file}: {table.name}.faces")
         if "{" in faces or not faces.endswith(".npy"):
             table.fail("faces", f"must be one .npy for all frames, not {faces!r}")
-    out = Mesh(pattern, _axes(table), faces, _array(table, pattern))
+    out = MeshFiles(pattern, _axes(table), faces, _array(table, pattern))
     table.close()
     return out
 

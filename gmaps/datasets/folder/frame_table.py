@@ -17,7 +17,7 @@ from gmaps.datasets.reader import read_bytes, some_names
 from gmaps.errors import DatasetError, FrameError, UsageError
 
 
-class Table(NamedTuple):
+class FrameTable(NamedTuple):
     """Every frame of the tree, and the labels of shared files; None where each frame has its own, or none has any."""
 
     frames: Frames
@@ -71,7 +71,7 @@ def _check_names(frames: Frames, said: Description, root: Path) -> None:
                     )
 
 
-def read_table(root: Path, said: Description) -> Table:
+def read_table(root: Path, said: Description) -> FrameTable:
     """Walk the tree, and put shared labels to their frames.
 
     Raises
@@ -85,7 +85,7 @@ def read_table(root: Path, said: Description) -> Table:
             f"{root}: no file matches {said.depth.files.text!r}, depth.files of {FILE}; here are {some_names(root)}"
         )
     if said.joints is None or not said.joints.shared:
-        return Table(frames, None, {})
+        return FrameTable(frames, None, {})
     joints = np.full((len(frames), len(said.skeleton), 3), np.nan, np.float32)
     faults: dict[int, str] = {}
     for name, rows in label_files(frames, said.joints).items():
@@ -97,7 +97,7 @@ def read_table(root: Path, said: Description) -> Table:
                 faults[row] = f"{name}: has no joints of frame {frames.text(row)!r}, but of {labels.names[0]!r}"
             elif line in labels.faults:
                 faults[row] = labels.faults[line]
-    return Table(frames, joints, faults)
+    return FrameTable(frames, joints, faults)
 
 
 def label_files(frames: Frames, said: Joints) -> dict[str, NDArray[np.int64]]:
