@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import shutil
 import warnings
 from pathlib import Path
 from typing import Any
@@ -43,7 +44,11 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
         os.replace(temporary, path)
     except (OSError, RuntimeError) as error:
         kept = "the one before is kept" if path.exists() else "there was none before"
-        raise CheckpointError(f"{path}: the checkpoint cannot be written: {reason(error)}; {kept}") from error
+        # PyTorch's writer says of a full disk that its position is unexpected.
+        why = error.strerror or reason(error) if isinstance(error, OSError) else reason(error)
+        if "unexpected pos" in why:
+            why = f"the disk is full, {shutil.disk_usage(path.parent).free:,} bytes are free"
+        raise CheckpointError(f"{path}: the checkpoint cannot be written: {why}; {kept}") from error
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -68,7 +73,7 @@ def load_checkpoint(path: str | os.PathLike[str]) -> dict[str, Any]:
     # Bytes that are not its own lead torch.load to any exception there is.
     except Exception as error:
         raise CheckpointError(
-            f"{path} cannot be read as a checkpoint: it is damaged or something else ({reason(error)}); "
+            f"{path} cannot be read as a checkpoint: it is damaged or something else ({_unread(error)}); "
             "use the run's other one of best.pt and last.pt, or begin anew with --overwrite"
         ) from error
     missing = [key for key in _KEYS if key not in state] if isinstance(state, dict) else list(_KEYS)
@@ -87,6 +92,11 @@ def load_checkpoint(path: str | os.PathLike[str]) -> dict[str, Any]:
 def reason(error: BaseException) -> str:
     """The first line of an error, short enough for a message."""
     return str(error).splitlines()[0][:120] if str(error).strip() else type(error).__name__
+
+
+def _unread(error: Exception) -> str:
+    """Why torch.load gave up; its own advice is to run what the file holds."""
+    return "these bytes are no tensors" if "weights_only" in str(error) else reason(error)
 
 
 def _newer(state: dict[str, Any]) -> dict[str, Any]:

@@ -43,6 +43,8 @@ def resume(run: Trainer, path: Path) -> None:
     CheckpointError
         It is damaged, or of a run with other parameters or another store.
     """
+    if path.is_dir():
+        raise CheckpointError(f"{path} is a folder, where a checkpoint is a file; use another --out")
     state = load_checkpoint(path)
     missing = [key for key in _NEEDED if key not in state]
     if missing:

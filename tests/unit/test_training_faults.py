@@ -77,6 +77,7 @@ def test_bytes_that_are_no_checkpoint(store, finished, tmp_path):
     found = run(store, out)
     assert found.exit_code == 1
     assert "cannot be read as a checkpoint" in found.stderr
+    assert "weights_only" not in found.stderr
     assert "--overwrite" in found.stderr
     assert run(store, out, "--overwrite", "--epochs", "1").exit_code == 0
 
@@ -160,6 +161,9 @@ def test_one_run_a_folder(store, tmp_path):
 
 
 def test_folders_that_cannot_be(store, tmp_path):
+    (tmp_path / "odd" / "last.pt").mkdir(parents=True)
+    with pytest.raises(CheckpointError, match=r"last\.pt is a folder"):
+        go(store, tmp_path / "odd")
     (tmp_path / "file").write_text("x")
     for out, message in (("file", "is a file; --out is a folder"), ("file/run", "Not a directory")):
         found = run(store, tmp_path / out)
