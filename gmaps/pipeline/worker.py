@@ -154,7 +154,7 @@ def build_shard(payload: str | bytes, job: Job, shard: int) -> ShardRecord:
     with _turn:  # or both threads of a worker would read all labels
         source = sent_source(payload)
         source.index()
-        check_source(source, job.source)  # type: ignore[arg-type]  # by its identity
+        check_source(source, job.source)
     return write_shard(source, job, shard)
 
 
