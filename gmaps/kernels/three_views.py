@@ -75,7 +75,8 @@ def look(points, out, stored):
     out : (S, S, 3) float32
         Filled with the coordinate that is looked along, in cube units; 1 where nothing is seen.
     stored : int
-        -1, or the axis whose coordinate is stored in all three views, as the original does with z (2).
+        -1, or the axis whose coordinate is stored in all three views, the largest winning, as the original does with
+        z (2).
     """
     size = out.shape[0]
     nearest = np.full(out.shape, np.inf, np.float32)
@@ -87,8 +88,9 @@ def look(points, out, stored):
             col = 0 if view == 0 else (2 if view == 1 else 1)
             r = _cell(points[i, row], size)
             c = _cell(points[i, col], size)
-            if points[i, along] < nearest[r, c, view]:
-                nearest[r, c, view] = points[i, along]
+            rank = points[i, along] if stored < 0 else -points[i, stored]
+            if rank < nearest[r, c, view]:
+                nearest[r, c, view] = rank
                 out[r, c, view] = points[i, stored if stored >= 0 else along]
 
 
@@ -102,7 +104,7 @@ def occupied(points, size):
 
 
 @jit
-def euclidean(voxels, joints, theta, out):
+def euclidean(voxels, joints, theta, least, out):
     """For each view, the largest 1 - min(d, theta) / theta of the occupied voxels behind a cell; void 0.
 
     Parameters
@@ -111,8 +113,8 @@ def euclidean(voxels, joints, theta, out):
         Axes x, y, z.
     joints : (J, 3) float64
         Relative to the cube's centre, mm.
-    theta : float
-        The cube's side, mm.
+    theta, least : float
+        The cube's side, and the least d, mm.
     out : (H, H, 3 J) float32
         Filled: view 0's joints, then view 1's, then view 2's.
     """
@@ -129,7 +131,7 @@ def euclidean(voxels, joints, theta, out):
                     dx = joints[j, 0] - ((x + 0.5) * cell - 0.5 * theta)
                     dy = joints[j, 1] - ((y + 0.5) * cell - 0.5 * theta)
                     dz = joints[j, 2] - ((z + 0.5) * cell - 0.5 * theta)
-                    d = math.sqrt(dx * dx + dy * dy + dz * dz)
+                    d = max(math.sqrt(dx * dx + dy * dy + dz * dz), least)
                     near = np.float32(max(1 - d / theta, 0.0))
                     out[y, x, j] = max(out[y, x, j], near)
                     out[x, z, n + j] = max(out[x, z, n + j], near)

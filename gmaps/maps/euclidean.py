@@ -7,16 +7,18 @@ from numpy.typing import NDArray
 
 from gmaps.frame import Crop
 from gmaps.kernels.planar import straight
+from gmaps.maps import original
 from gmaps.maps.decode import vote
 from gmaps.maps.kind import MapKind, register_map, with_directions
 from gmaps.maps.scene import Scene
 
 
 def _encode_offset(scene: Scene) -> NDArray[np.float32]:
-    joints = scene.joints
-    out = np.empty((scene.size, scene.size, 4 * joints), np.float32)
-    smallest = 1e-2 if scene.profile == "handmap" else 1e-6
-    straight.directions(scene.points, scene.silhouette, scene.crop.joints_mm, smallest, scene.euclidean, out)
+    if scene.profile == "handmap":
+        near, unit = original.distances(scene.silhouette, scene.surface, scene.crop)
+        return original.spread(scene.silhouette, np.hstack([near, unit.reshape(len(near), -1)]))
+    out = np.empty((scene.size, scene.size, 4 * scene.joints), np.float32)
+    straight.directions(scene.points, scene.silhouette, scene.crop.joints_mm, 1e-6, scene.euclidean, out)
     return out
 
 

@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 
 from gmaps.errors import UsageError
 from gmaps.frame import Crop
-from gmaps.kernels.march import fmm
 from gmaps.kernels.planar import along
+from gmaps.maps import original
 from gmaps.maps.decode import lift, multilaterate
 from gmaps.maps.kind import MapKind, register_map
 from gmaps.maps.scene import Encoded, Scene
@@ -25,7 +25,8 @@ def _signed_edt(scene: Scene) -> NDArray[np.float32]:
 
 def _geodesic(scene: Scene) -> Encoded:
     if scene.profile == "handmap":
-        return _original(scene)
+        values, cells = original.geodesic(scene.silhouette, scene.joints_px)
+        return Encoded(values, cells * np.float32(scene.cell))
     out = np.empty((scene.size, scene.size, scene.joints), np.float32)
     scale = np.empty(scene.joints, np.float32)
     theta = scene.theta if scene.normalize == "theta" else 0.0
@@ -39,41 +40,6 @@ def _surface(scene: Scene) -> Encoded:
     theta = scene.theta if scene.normalize == "theta" else 0.0
     depth = scene.surface * np.float32(scene.crop.cube.half_side)
     along.geodesic_surface(scene.silhouette, depth, scene.joints_px, scene.slowness, scene.cell, theta, out, scale)
-    return Encoded(out, scale)
-
-
-def _original(scene: Scene) -> Encoded:
-    """What the original computes, faults included, with our bit-identical fast marching.
-
-    Spacing 0.1, order 2, from the cell that holds the joint. A joint in the void opens a disc around it to bridge the
-    gap, but of a radius in units of the half grid where pixels are meant: H / 2 times too small. So a joint that
-    touches the hand by an edge gets a map, and any other one a map of zeros. Hand cells that the march does not
-    reach keep the value T_max, because that is what NumPy's masked arithmetic leaves there, unless it exceeds 1.
-    """
-    mask = scene.silhouette
-    cells = np.clip(np.floor(scene.joints_px + 0.5).astype(np.int64), 0, scene.size - 1)
-    out = np.zeros((scene.size, scene.size, scene.joints), np.float32)
-    scale = np.zeros(scene.joints, np.float32)
-    t = np.empty((1, scene.size, scene.size))
-    ptr, start, value = np.array([0, 1], np.int32), np.empty(1, np.int32), np.zeros(1)
-    rows, cols = np.mgrid[: scene.size, : scene.size]
-    for j, (row, col) in enumerate(cells):
-        start[0] = row * scene.size + col
-        opened = mask
-        if not mask[row, col]:
-            away = np.hypot(rows - row, cols - col)
-            radius = away[mask].min(initial=np.inf) * (2 / scene.size)
-            opened = mask | (away <= radius)
-        fmm.fast_marching(opened, ptr, start, value, 0.1, 2, t)
-        reached = np.isfinite(t[0])
-        largest = t[0][reached].max()
-        if largest <= 1e-2:
-            continue
-        plane = np.where(reached, (largest - t[0]) / largest, largest)
-        plane[~mask] = 0.0
-        plane[plane > 1.0] = 0.0
-        out[..., j] = plane
-        scale[j] = largest * 10 * scene.cell
     return Encoded(out, scale)
 
 

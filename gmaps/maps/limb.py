@@ -1,6 +1,7 @@
 """Limb masks: how close a cell is to the hand's bones in the plane (NSRM, WACV 2020).
 
-Deterministic (LDM): 1 within one cell of a limb's segment, else 0. Probabilistic (LPM): exp(-D^2 / 2 sigma^2), with
+Deterministic (LDM): 1 where a cell's projection onto the limb falls within its length and lies one cell away at most,
+else 0: flat caps. Probabilistic (LPM): exp(-D^2 / 2 sigma^2), with
 sigma = 1 cell and D the distance to the segment. The NSRM poster prints D without the square; its code squares it.
 """
 
@@ -87,7 +88,7 @@ _WORDS = {
     "g1g6": "all limbs, then each finger and the palm",
 }
 
-for _mask, _what in (("lpm", "exp(-D^2 / 2)"), ("ldm", "1 where D <= 1")):
+for _mask, _what in (("lpm", "exp(-D^2 / 2)"), ("ldm", "1 where D <= 1, beside the limb and not beyond its ends")):
     for _grouping, _words in _WORDS.items():
         # NSRM's best, probabilistic in seven channels, is called limb without more.
         _name = "limb" if (_mask, _grouping) == ("lpm", "g1g6") else f"limb_{_mask}_{_grouping}"

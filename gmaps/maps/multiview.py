@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from gmaps.frame import Crop
 from gmaps.kernels import three_views
 from gmaps.kernels.planar import along
+from gmaps.maps import original
 from gmaps.maps.geodesic import ORDER, WEIGHT
 from gmaps.maps.kind import MapKind, register_map
 from gmaps.maps.scene import Encoded, Profile, Scene
@@ -39,7 +40,8 @@ def views(crop: Crop, size: int | None = None, profile: Profile = "default") -> 
     size
         S, rows and columns; the crop's own by default.
     profile
-        "handmap" stores z in all three, as the original does: its second and third view are mere silhouettes.
+        "handmap" stores z in all three, that of the farthest point, as the original does: its second and third view
+        are mere silhouettes.
 
     Returns
     -------
@@ -74,11 +76,14 @@ def silhouettes(scene: Scene) -> list[NDArray[np.bool_]]:
 def _euclidean(scene: Scene) -> NDArray[np.float32]:
     out = np.empty((scene.size, scene.size, 3 * scene.joints), np.float32)
     relative = scene.crop.joints_mm.astype(np.float64) - np.asarray(scene.crop.cube.center)
-    three_views.euclidean(voxels(scene), relative, scene.theta, out)
+    least = original.LEAST if scene.profile == "handmap" else 0.0
+    three_views.euclidean(voxels(scene), relative, scene.theta, least, out)
     return out
 
 
 def _geodesic(scene: Scene) -> Encoded:
+    if scene.profile == "handmap":
+        return _original(scene)
     n = scene.joints
     out = np.empty((scene.size, scene.size, 3 * n), np.float32)
     scales = np.empty(3 * n, np.float32)
@@ -93,6 +98,19 @@ def _geodesic(scene: Scene) -> Encoded:
         out[..., view * n : (view + 1) * n] = plane
         scales[view * n : (view + 1) * n] = scale
     return Encoded(out, scales)
+
+
+def _original(scene: Scene) -> Encoded:
+    """The way in each view's own silhouette, for which the farthest z decides in all three."""
+    step = original.stride(scene.crop.size, scene.size)
+    images = views(scene.crop, profile="handmap")[::step, ::step]
+    unit = (scene.crop.joints_mm.astype(np.float64) - np.asarray(scene.crop.cube.center)) / scene.crop.cube.half_side
+    made = [
+        original.geodesic(original.hand_of(images[..., view]), (unit[:, axes] + 1) / 2 * scene.size - 0.5)
+        for view, axes in enumerate(AXES)
+    ]
+    cells = np.concatenate([cells for _, cells in made])
+    return Encoded(np.concatenate([values for values, _ in made], axis=2), cells * np.float32(scene.cell))
 
 
 def _weighted(scene: Scene) -> NDArray[np.float32]:

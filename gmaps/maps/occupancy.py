@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gmaps.kernels import voxel
+from gmaps.maps import original
 from gmaps.maps.kind import MapKind, register_map
 from gmaps.maps.multiview import points
 from gmaps.maps.scene import Scene
@@ -45,21 +46,19 @@ def _density(scene: Scene) -> NDArray[np.float32]:
 
 def _tsdf(scene: Scene) -> NDArray[np.float32]:
     size = 2 * scene.size
+    if scene.profile == "handmap":
+        return original.tsdf(_occupancy(scene)[..., 0] > 0)
     out = np.empty((size, size, size, 3), np.float32)
     voxel.tsdf(_counted(scene)[0], size, out.reshape(-1))
-    return _far_is_zero(out) if scene.profile == "handmap" else out
+    return out
 
 
 def _truncated(scene: Scene) -> NDArray[np.float32]:
     size = 2 * scene.size
+    if scene.profile == "handmap":
+        return original.truncated_distance(_occupancy(scene)[..., 0] > 0)[..., None]
     out = np.empty((size, size, size, 1), np.float32)
     voxel.truncated_distance(_counted(scene)[0], size, out.reshape(-1))
-    return _far_is_zero(out) if scene.profile == "handmap" else out
-
-
-def _far_is_zero(out: NDArray[np.float32]) -> NDArray[np.float32]:
-    # Beyond its narrow band the original keeps the 0 that stands for "on the surface".
-    out[np.abs(out) == 1] = 0
     return out
 
 

@@ -13,17 +13,18 @@ from typing import Any, Literal, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from gmaps.frame import BACKGROUND, Crop
+from gmaps.frame import Crop
 from gmaps.kernels import edt
 from gmaps.kernels.planar import straight
 from gmaps.kernels.planar.pool import pool
+from gmaps.maps import original
 from gmaps.skeleton import Skeleton
 
 Profile = Literal["default", "handmap"]
 Normalize = Literal["joint", "theta"]
 
 #: Part of a store's fingerprint: raise it with every change that moves a value of any map.
-MAPS_VERSION = 1
+MAPS_VERSION = 2
 #: Pixels of a cell that lie more than this behind its nearest one (mm) are not its front surface.
 FRONT_MM = 15.0
 
@@ -106,11 +107,9 @@ class Scene:
     def _pooled(self) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
         depth = np.ascontiguousarray(self.crop.depth, np.float32)
         if self.profile == "handmap":
-            # Every (S / H)-th pixel, and the nearest depths lost with the void: the original's mask is (z + 1) / 2 of
-            # at least 1e-4, void being 0.
-            step = max(self.crop.size // self.size, 1)
-            sliced = np.ascontiguousarray(depth[::step, ::step][: self.size, : self.size])
-            return (sliced < BACKGROUND) & ((sliced + 1) / 2 >= 1e-4), sliced
+            step = original.stride(self.crop.size, self.size)
+            sliced = np.ascontiguousarray(depth[::step, ::step])
+            return original.hand_of(sliced), sliced
         result: tuple[NDArray[np.bool_], NDArray[np.float32]] = pool(
             depth, self.size, FRONT_MM / self.crop.cube.half_side
         )
@@ -140,7 +139,7 @@ class Scene:
         """(H, H, 3) float32: each cell's surface point, mm, camera axes; meaningless in the void."""
         points = np.empty((self.size, self.size, 3), np.float32)
         cube, perspective = self.crop.cube, self.crop.projection == "perspective"
-        straight.points(self.surface, *cube.center, cube.half_side, perspective, self.profile == "handmap", points)
+        straight.points(self.surface, *cube.center, cube.half_side, perspective, points)
         return points
 
     @functools.cached_property
@@ -153,9 +152,11 @@ class Scene:
     @functools.cached_property
     def euclidean(self) -> NDArray[np.float32]:
         """(H, H, J) float32: 1 - min(d, theta) / theta in 3D."""
+        if self.profile == "handmap":
+            near, _ = original.distances(self.silhouette, self.surface, self.crop)
+            return original.spread(self.silhouette, near)
         out = np.empty((self.size, self.size, self.joints), np.float32)
-        smallest = 1e-2 if self.profile == "handmap" else 0.0
-        straight.euclidean(self.points, self.silhouette, self.crop.joints_mm, self.theta, smallest, out)
+        straight.euclidean(self.points, self.silhouette, self.crop.joints_mm, self.theta, out)
         return out
 
     def once(self, key: str, make: Callable[[], Any]) -> Any:

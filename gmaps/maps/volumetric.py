@@ -16,6 +16,7 @@ from gmaps.errors import UsageError
 from gmaps.frame import Crop
 from gmaps.kernels import voxel
 from gmaps.kernels.march import voxel_march
+from gmaps.maps import original
 from gmaps.maps.decode import vote
 from gmaps.maps.geodesic import WEIGHT
 from gmaps.maps.kind import MapKind, each_along, register_map, with_directions
@@ -100,19 +101,25 @@ def _vector(scene: Scene) -> NDArray[np.float32]:
 def _offset(scene: Scene) -> NDArray[np.float32]:
     out = empty_cube(scene.size, 4 * scene.joints)
     flat = out.reshape(-1, 4 * scene.joints)
+    if scene.profile == "handmap":
+        near, unit = original.voxel_distances(_occupied(scene), scene.size, scene.crop)
+        flat[_occupied(scene)] = np.hstack([near, unit.reshape(len(near), -1)])
+        return out
     voxel.offsets(_occupied(scene), scene.size, _relative(scene), scene.theta, flat)
     return out
 
 
 def _geodesic(scene: Scene) -> Encoded:
+    occupied = voxels(scene)
+    if scene.profile == "handmap":
+        values, longest = original.voxel_geodesic(occupied, joint_cells(scene.crop, scene.size))
+        return Encoded(values, longest * np.float32(scene.cell))
     out = empty_cube(scene.size, scene.joints)
     scale = np.empty(scene.joints, np.float32)
     at = _relative(scene) / scene.cell + (scene.size - 1) / 2
     theta = scene.theta if scene.normalize == "theta" else 0.0
     flat = out.reshape(-1, scene.joints)
-    occupied = voxels(scene)
-    passed = occupied if scene.profile == "handmap" else _joined(scene)
-    cells = np.flatnonzero(passed)
+    cells = np.flatnonzero(_joined(scene))
     voxel_march.geodesic(cells, occupied.reshape(-1), scene.size, at, scene.cell, theta, flat, scale)
     return Encoded(out, scale)
 

@@ -71,15 +71,15 @@ def test_vectors_and_offsets_equal_their_twins(seed, projection, half_side):
     np.testing.assert_allclose(maps["voxel_offset"], twin.offsets(crop, 12), atol=1e-5)
 
 
-@given(SEEDS, PROJECTIONS, st.sampled_from(["default", "handmap"]))
+@given(SEEDS, PROJECTIONS)
 @settings(deadline=None, max_examples=30)
-def test_geodesic_equals_its_twin(seed, projection, profile):
+def test_geodesic_equals_its_twin(seed, projection):
     crop = small_crop(seed, 4, projection)
     crop.joints_mm[0] = [400, -20, 510]
-    maps = gmaps.encode(crop, "voxel_geodesic", size=12, profile=profile)
+    maps = gmaps.encode(crop, "voxel_geodesic", size=12)
     got, scale = maps["voxel_geodesic"], maps.scale["voxel_geodesic"]
     occupied = set(twin.counts(crop, 12))
-    passed = occupied if profile == "handmap" else twin.joined(crop, 12)
+    passed = twin.joined(crop, 12)
     assert got[tuple(np.array(sorted(set(np.ndindex(12, 12, 12)) - occupied)).T)].max() == 0
     at = (crop.joints_mm - np.array(crop.cube.center)) / 20 + 5.5
     for j, p in enumerate(at):
@@ -172,11 +172,11 @@ def test_steep_skin_hangs_together():
     r, c = np.mgrid[:128, :128]
     depth = np.where((c > 40) & (c < 80) & (r > 40) & (r < 90), (c - 60) * 5.2 / 120, 1).astype(np.float32)
     crop = Crop(depth, Cube((0, 0, 500)), np.array([[0, 0, 500]], np.float32))
-    for profile, least, most in (("default", 1.0, 1.0), ("handmap", 0.0, 0.1)):
-        maps = gmaps.encode(crop, ("voxel_geodesic", "voxel_joint"), size=64, profile=profile, normalize="theta")
-        occupied = gmaps.encode(crop, "occupancy", size=32)["occupancy"][..., 0] > 0
-        share = (maps["voxel_geodesic"][occupied][:, 0] > 0).mean()
-        assert least <= share <= most
+    maps = gmaps.encode(crop, ("voxel_geodesic", "voxel_joint"), size=64, normalize="theta")
+    occupied = gmaps.encode(crop, "occupancy", size=32)["occupancy"][..., 0] > 0
+    assert (maps["voxel_geodesic"][occupied][:, 0] > 0).all()
+    original = gmaps.encode(crop, "voxel_geodesic", size=64, profile="handmap")["voxel_geodesic"][occupied][:, 0]
+    assert len(np.unique(original[original > 0])) < 0.1 * len(original)  # a few voxels, and one value that leaks
 
 
 def test_far_from_the_surface_the_sign_is_kept():
@@ -185,7 +185,8 @@ def test_far_from_the_surface_the_sign_is_kept():
     front = 16
     np.testing.assert_allclose(t[:, 2], np.clip((front - np.arange(32)) / 3, -1, 1), atol=1e-6)
     original = gmaps.encode(crop, ("tsdf", "truncated_distance"), size=16, profile="handmap")
-    np.testing.assert_allclose(original["tsdf"][20, 20, :, 2], np.where(np.abs(t[:, 2]) < 1, t[:, 2], 0))
+    band = 0.1 * (front - np.arange(32))
+    np.testing.assert_allclose(original["tsdf"][20, 20, :, 2], np.where(np.abs(band) < 0.35, band, 0), atol=1e-6)
     assert original["truncated_distance"][20, 20, 0, 0] == 0
     default = gmaps.encode(crop, "truncated_distance", size=16)["truncated_distance"][20, 20, :, 0]
     np.testing.assert_allclose(default, np.abs(t[:, 2]), atol=1e-6)
@@ -318,8 +319,8 @@ def test_what_kinds_share_is_made_once(monkeypatch):
         monkeypatch.setattr(module, name, call)
 
     counted(volumetric.voxel, "count")
-    counted(multiview.multiview, "points_of")
-    counted(multiview.multiview, "occupied")
+    counted(multiview.three_views, "points_of")
+    counted(multiview.three_views, "occupied")
     crop = rough_crop(np.random.default_rng(0), 4)
     Encoder(MapParams((*KINDS, "views_euclidean", "views_geodesic"))).crop(crop)
     assert sorted(calls) == ["count", "occupied", "points_of"]

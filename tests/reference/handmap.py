@@ -77,17 +77,114 @@ def heatmap(joints_unit: np.ndarray, cells: np.ndarray, size: int) -> np.ndarray
     return np.stack(planes, axis=2)
 
 
-def euclidean(image: np.ndarray, joints_mm: np.ndarray, center: np.ndarray, half_side: float) -> np.ndarray:
-    """3D distances with the original's depth: (z + 1) / 2 taken for z."""
+def offset(image: np.ndarray, joints_mm: np.ndarray, center: np.ndarray, half_side: float) -> np.ndarray:
+    """(H, H, 4 J): 3D distances, then vectors over them, from the cells' corners, with (z + 1) / 2 taken for z."""
     size = image.shape[0]
-    rows, cols = np.nonzero(image >= 1e-4)
-    across = lambda i: ((i + 0.5) / size * 2 - 1) * half_side  # noqa: E731
-    points = np.stack([across(cols), across(rows), image[rows, cols] * half_side], axis=1) + center
-    length = np.linalg.norm(joints_mm[:, None] - points, axis=-1)
-    theta = 2 * half_side
-    length = np.clip(length, 1e-2, theta)
-    out = np.zeros((size, size, len(joints_mm)))
-    out[rows, cols] = ((theta - length) / theta).T
+    hand, points = corners(image, center, half_side)
+    near, vectors = clipped(points, joints_mm, 2 * half_side)
+    out = np.zeros((size, size, 4 * len(joints_mm)))
+    out[hand] = np.hstack([near, vectors.reshape(len(near), -1)])
+    return out
+
+
+def euclidean(image: np.ndarray, joints_mm: np.ndarray, center: np.ndarray, half_side: float) -> np.ndarray:
+    """(H, H, J): the first part of `offset`."""
+    hand, points = corners(image, center, half_side)
+    d = np.linalg.norm(joints_mm[:, None] - points, axis=-1)
+    out = np.zeros((*image.shape, len(joints_mm)))
+    out[hand] = 1 - np.clip(d, 1e-2, 2 * half_side).T / (2 * half_side)
+    return out
+
+
+def corners(image: np.ndarray, center: np.ndarray, half_side: float) -> tuple[np.ndarray, np.ndarray]:
+    """Hand cells, (H, H) bool, and their points, mm."""
+    size, hand = image.shape[0], image >= 1e-4
+    rows, cols = np.nonzero(hand)
+    unit = np.stack([cols / size * 2 - 1, rows / size * 2 - 1, image[hand]], axis=1)
+    return hand, unit * half_side + center
+
+
+def clipped(points: np.ndarray, joints_mm: np.ndarray, theta: float) -> tuple[np.ndarray, np.ndarray]:
+    """1 - d / theta, and offsets over d, with d clipped to 0.01 mm and theta."""
+    away = joints_mm.astype(np.float64) - points[:, None]
+    d = np.clip(np.linalg.norm(away, axis=-1), 1e-2, theta)
+    return (theta - d) / theta, away / d[..., None]
+
+
+def view_images(points: np.ndarray, size: int) -> list[np.ndarray]:
+    """Three images of (z + 1) / 2, void 0: painted from the nearest to the farthest along z, whatever the view."""
+    points = points[np.argsort(points[:, 2], kind="stable")]
+    images = []
+    for roll in range(3):
+        first, second = np.roll(np.arange(3), roll)[:2]
+        cells = np.floor((points + 1) / 2 * size).astype(int).clip(0, size - 1)
+        image = np.zeros((size, size))
+        image[cells[:, second], cells[:, first]] = (points[:, 2] + 1) / 2
+        images.append(image)
+    return images
+
+
+def views_geodesic(points: np.ndarray, joints_unit: np.ndarray, size: int, cells: int) -> np.ndarray:
+    """(H, H, 3 J): `geodesic` in each view."""
+    step, maps = size // cells, []
+    for roll, image in enumerate(view_images(points, size)):
+        first, second = np.roll(np.arange(3), roll)[:2]
+        at = np.floor((joints_unit[:, [second, first]] + 1) / 2 * cells).astype(int).clip(0, cells - 1)
+        maps.append(geodesic(image[::step, ::step], at))
+    return np.concatenate(maps, axis=2)
+
+
+def views_euclidean(offsets: np.ndarray) -> np.ndarray:
+    """(H, H, 3 J): the largest of `voxel_offset`'s distances along each axis."""
+    near = offsets[..., : offsets.shape[-1] // 4]
+    return np.concatenate(
+        [near.max(axis=2).swapaxes(0, 1), near.max(axis=1), near.max(axis=0).swapaxes(0, 1)], axis=2
+    )
+
+
+def truncated_distance(occupied: np.ndarray) -> np.ndarray:
+    """(V, V, V): what scikit-fmm leaves beneath the mask beyond the narrow band is 0."""
+    return np.ma.getdata(skfmm.distance(np.where(occupied, 0.0, 1.0), dx=1e-1, narrow=0.2))
+
+
+def tsdf(occupied: np.ndarray) -> np.ndarray:
+    """(V, V, V, 3): signed distance to what is seen along the last axis, of axes rolled three times."""
+    found, rolled = [], occupied
+    for _ in range(3):
+        rolled = np.rollaxis(rolled, -1)
+        size = len(rolled)
+        phi = np.ones(rolled.shape)
+        for i, k in np.ndindex(size, size):
+            seen = np.flatnonzero(rolled[i, k])
+            if len(seen):
+                phi[i, k, seen[0]] = 0
+                phi[i, k, seen[0] + 1 :] = -1
+        found.append(np.ma.getdata(skfmm.distance(phi, dx=1e-1, narrow=0.3)))
+    return np.stack(found, axis=3)
+
+
+def voxel_geodesic(occupied: np.ndarray, cells: np.ndarray) -> np.ndarray:
+    """(V, V, V, J), in masked arrays, whose hidden values come out at the end."""
+    planes = []
+    for cell in cells:
+        phi = np.ma.masked_array(distance_transform_edt(occupied), ~occupied)
+        phi[tuple(cell)] = 0.0
+        t = skfmm.distance(phi, dx=1e-1)
+        largest = np.max(t)
+        t = (largest - t) / largest
+        t[~occupied] = 0.0
+        planes.append(np.ma.getdata(t))
+    return np.stack(planes, axis=3)
+
+
+def voxel_offset(occupied: np.ndarray, joints_mm: np.ndarray, center: np.ndarray, half_side: float) -> np.ndarray:
+    """(V, V, V, 4 J): `offset` from the centres of voxels."""
+    size, n = len(occupied), len(joints_mm)
+    near, vectors = clipped(
+        ((np.argwhere(occupied) + 0.5) / size * 2 - 1) * half_side + center, joints_mm, 2 * half_side
+    )
+    out = np.zeros((*occupied.shape, 4 * n))
+    out[occupied] = np.hstack([near, vectors.reshape(len(near), -1)])
     return out
 
 

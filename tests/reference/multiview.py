@@ -33,8 +33,10 @@ def look(crop, size: int, stored: int | None = None) -> np.ndarray:
     for p in points(crop):
         for view, (row, col, along) in AXES.items():
             at = cell(p[row], size), cell(p[col], size), view
-            if p[along] < nearest[at]:
-                nearest[at], out[at] = p[along], p[along if stored is None else stored]
+            # The original stores the z of the farthest point in each view.
+            rank = p[along] if stored is None else -p[stored]
+            if rank < nearest[at]:
+                nearest[at], out[at] = rank, p[along if stored is None else stored]
     return out
 
 

@@ -14,14 +14,25 @@ def to_segment(p: np.ndarray, a: np.ndarray, b: np.ndarray) -> float:
     return math.dist(p, a + along * d)
 
 
+def beside_segment(p: np.ndarray, a: np.ndarray, b: np.ndarray) -> bool:
+    """Whether its projection falls between both ends: flat caps."""
+    square = (b - a) @ (b - a)
+    return bool(square == 0 or 0 <= (p - a) @ (b - a) <= square)
+
+
 def limb(joints_px: np.ndarray, channels: list[list[tuple[int, int]]], size: int, probabilistic: bool) -> np.ndarray:
     """Limb masks, cell by cell; a channel is a list of (parent, child)."""
     out = np.zeros((size, size, len(channels)))
     for r in range(size):
         for c in range(size):
             for k, bones in enumerate(channels):
-                away = min(to_segment(np.array([r, c], float), joints_px[a], joints_px[b]) for a, b in bones)
-                out[r, c, k] = math.exp(-away * away / 2) if probabilistic else float(away <= 1)
+                p = np.array([r, c], float)
+                away = [to_segment(p, joints_px[a], joints_px[b]) for a, b in bones]
+                if probabilistic:
+                    out[r, c, k] = math.exp(-(min(away) ** 2) / 2)
+                    continue
+                beside = [beside_segment(p, joints_px[a], joints_px[b]) for a, b in bones]
+                out[r, c, k] = any(d <= 1 and so for d, so in zip(away, beside, strict=True))
     return out
 
 

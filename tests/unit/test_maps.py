@@ -46,7 +46,9 @@ def test_euclidean_is_one_at_a_joint_on_the_surface():
     at = px_to_mm(np.array([[16.0, 16.0]]), 32)
     crop = flat_crop(np.ones((128, 128), bool), at)
     assert gmaps.encode(crop, "euclidean")["euclidean"][16, 16, 0] == pytest.approx(1, abs=1e-6)
-    assert gmaps.encode(crop, "euclidean", profile="handmap")["euclidean"][16, 16, 0] == pytest.approx(0.75, abs=1e-3)
+    assert gmaps.encode(crop, "euclidean", profile="handmap")["euclidean"][16, 16, 0] == pytest.approx(
+        1 - np.hypot(60, np.hypot(3.75, 3.75)) / 240, abs=1e-6
+    )
 
 
 def test_euclidean_measures_depth():
@@ -133,9 +135,9 @@ def test_handmap_profile_equals_the_original_steps(seed, size):
     cells = np.floor(crop.joints_px(size) + 0.5).astype(int)
     geodesic = handmap.geodesic(image, cells)
     np.testing.assert_array_equal(ours["geodesic"], geodesic.astype(np.float32))
-    np.testing.assert_allclose(
-        ours["euclidean"], handmap.euclidean(image, joints, np.array([0, 0, 500]), 120.0), atol=1e-5
-    )
+    euclidean = handmap.euclidean(image, joints, np.array([0, 0, 500]), 120.0)
+    np.testing.assert_allclose(ours["euclidean"], euclidean, atol=1e-6)
+    np.testing.assert_allclose(ours["geodesic_weighted"], geodesic * euclidean, atol=1e-6)
     np.testing.assert_allclose(ours["heatmap"], handmap.heatmap(crop.joints, cells, size), atol=1e-6)
     np.testing.assert_allclose(ours["signed_edt"][..., 0], handmap.signed_edt(image) * 240 / size, rtol=1e-5)
 

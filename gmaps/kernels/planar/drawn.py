@@ -55,7 +55,8 @@ def limbs(ends, channel, probabilistic, all_first, out):
     channel : (B,) int64
         Channel of each limb.
     probabilistic : bool
-        exp(-D^2 / 2) with D the distance to the segment in cells; else 1 where D <= 1, and 0.
+        exp(-D^2 / 2) with D the distance to the segment in cells; else 1 where D <= 1 and the cell lies beside the
+        segment, not beyond its ends, and 0.
     all_first : bool
         Channel 0 is the largest of all others.
     out : (H, H, C) float32
@@ -80,7 +81,10 @@ def limbs(ends, channel, probabilistic, all_first, out):
         right = min(floor(max(c0, c0 + dc) + reach), size - 1)
         for r in range(top, bottom + 1):
             for c in range(left, right + 1):
-                along = min(max(((r - r0) * dr + (c - c0) * dc) * inverse, 0.0), 1.0)
+                along = ((r - r0) * dr + (c - c0) * dc) * inverse
+                if not probabilistic and not 0.0 <= along <= 1.0:
+                    continue
+                along = min(max(along, 0.0), 1.0)
                 away = (r - r0 - along * dr) ** 2 + (c - c0 - along * dc) ** 2
                 out[r, c, k] = min(out[r, c, k], np.float32(away))
     for r in range(size):

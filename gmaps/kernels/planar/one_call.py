@@ -68,7 +68,7 @@ def on_hand(depth, size, thickness, joints, joints_px, x, y, z, h, perspective, 
             r = cells[i] // size
             c = cells[i] % size
             px, py, pz = surface_point(surface[r, c], across[r], across[c], x, y, z, h, perspective)
-            closeness(jx, jy, jz, px, py, pz, np.float32(0), limit, inverse, straight[i])
+            closeness(jx, jy, jz, px, py, pz, limit, inverse, straight[i])
     return silhouette, surface, cells, along, straight, scale
 
 

@@ -25,20 +25,19 @@ def surface_point(d, down, right, x, y, z, h, perspective):
 
 
 @jit(inline="always")
-def closeness(jx, jy, jz, x, y, z, least, limit, inverse, out):
+def closeness(jx, jy, jz, x, y, z, limit, inverse, out):
     """`euclidean` of one cell."""
     for j in range(jx.size):
         dx = jx[j] - x
         dy = jy[j] - y
         dz = jz[j] - z
         d = np.sqrt(dx * dx + dy * dy + dz * dz)
-        d = d if d > least else least
         d = d if d < limit else limit
         out[j] = np.float32(1) - d * inverse
 
 
 @jit
-def points(surface, x, y, z, h, perspective, halved, out):
+def points(surface, x, y, z, h, perspective, out):
     """Surface points of the map's cells.
 
     Parameters
@@ -49,8 +48,6 @@ def points(surface, x, y, z, h, perspective, halved, out):
         The cube, mm.
     perspective : bool
         Whether rows and columns are the image's.
-    halved : bool
-        As the original, which undoes z -> (z + 1) / 2 by leaving it as it is.
     out : (H, H, 3) float32
         mm, camera axes.
     """
@@ -58,12 +55,12 @@ def points(surface, x, y, z, h, perspective, halved, out):
     across = middles(size, h)
     for r in range(size):
         for c in range(size):
-            d = (surface[r, c] + np.float32(1)) / np.float32(2) if halved else surface[r, c]
+            d = surface[r, c]
             out[r, c, 0], out[r, c, 1], out[r, c, 2] = surface_point(d, across[r], across[c], x, y, z, h, perspective)
 
 
 @jit
-def euclidean(points, silhouette, joints, theta, smallest, out):
+def euclidean(points, silhouette, joints, theta, out):
     """1 - min(d, theta) / theta, with d the distance from a cell's surface point to a joint; void 0.
 
     Parameters
@@ -73,8 +70,8 @@ def euclidean(points, silhouette, joints, theta, smallest, out):
     silhouette : (H, H) bool
     joints : (J, 3) float32
         mm, same axes.
-    theta, smallest : float
-        Range of d, mm.
+    theta : float
+        Most of d, mm.
     out : (H, H, J) float32
     """
     size = silhouette.shape[0]
@@ -82,7 +79,6 @@ def euclidean(points, silhouette, joints, theta, smallest, out):
     jy = joints[:, 1].copy()
     jz = joints[:, 2].copy()
     limit = np.float32(theta)
-    least = np.float32(smallest)
     inverse = np.float32(1.0 / theta)
     for r in range(size):
         for c in range(size):
@@ -90,7 +86,7 @@ def euclidean(points, silhouette, joints, theta, smallest, out):
                 out[r, c, :] = np.float32(0)
                 continue
             x, y, z = points[r, c, 0], points[r, c, 1], points[r, c, 2]
-            closeness(jx, jy, jz, x, y, z, least, limit, inverse, out[r, c])
+            closeness(jx, jy, jz, x, y, z, limit, inverse, out[r, c])
 
 
 @jit
