@@ -93,13 +93,13 @@ def find_reading(points: Points, true: Points, camera: Camera, read_as: str, flo
             return None
         found = [
             Reading(kind, flip, unit, (), before, _distance(p, goal))
-            for kind, flip, unit, p in _ways(near, camera, read_as)
+            for kind, flip, unit, p in ways(near, camera, read_as)
         ]
         best = _plainest(found)
         if best is None and points.shape[1] > 1:
             found = [
                 Reading(kind, flip, unit, *_order(p, goal, before))
-                for kind, flip, unit, p in _ways(near, camera, read_as)
+                for kind, flip, unit, p in ways(near, camera, read_as)
             ]
             best = _plainest(found)
     return best
@@ -117,7 +117,8 @@ def swap(points: Points, camera: Camera, read_as: str) -> Points:
     return camera.project(points) if read_as == "uvd" else camera.unproject(points)
 
 
-def _ways(points: Points, camera: Camera, read_as: str) -> Iterator[tuple[str, str, str, Points]]:
+def ways(points: Points, camera: Camera, read_as: str) -> Iterator[tuple[str, str, str, Points]]:
+    """Coordinates, flip, unit, and the points in mm: of every way to read them, as they were read first."""
     other = "xyz" if read_as == "uvd" else "uvd"
     for kind, read in ((read_as, points), (other, swap(points, camera, read_as))):
         for unit, mm in _UNITS.items():

@@ -12,7 +12,7 @@ from pathlib import Path
 from gmaps.datasets.base import Check, DatasetInfo, Split
 from gmaps.datasets.folder import INFO as FOLDER
 from gmaps.datasets.folder import Folder
-from gmaps.datasets.folder.check_tree import check_folder
+from gmaps.datasets.folder import check as check_folder
 from gmaps.datasets.folder.description import FILE
 from gmaps.errors import DatasetError
 

@@ -1,4 +1,4 @@
-"""Is a centre file in the convention that it is read in? Judged by where the joints are, before the first frame."""
+"""Are labels and centre file in the convention that they are read in? Judged by some frames, before the first one."""
 
 from __future__ import annotations
 
@@ -8,12 +8,33 @@ from numpy.typing import NDArray
 from gmaps.center import find_center
 from gmaps.conventions import find_reading
 from gmaps.datasets.base import DataSet
+from gmaps.datasets.label_axes import judge_labels
 from gmaps.errors import DatasetError, FrameError
 
 #: Frames that are looked at.
 _FRAMES = 24
 #: Centres that are no farther from the middle of a hand, mm, are centres.
 _NEAR_MM = 30.0
+
+
+def check_label_axes(dataset: DataSet) -> None:
+    """Refuse labels that lie beside the hands, and in another convention would lie in them.
+
+    Of data sets whose users say what their labels mean (`described`); others' readers know.
+
+    Raises
+    ------
+    DatasetError
+        Saying which.
+    """
+    verdict = judge_labels(dataset) if getattr(dataset, "described", False) else None
+    if verdict is not None and verdict.reading is not None:
+        share, better = (f"{100 * part:.0f} %" for part in (verdict.share, verdict.better))
+        raise DatasetError(
+            f"{dataset.info.name}: {share} of joints lie where depth shows something as far away; as "
+            f"{verdict.reading.describe()}, {better} would: correct the labels, or what is said of their axes, unit "
+            "and kind"
+        )
 
 
 def check_centers(dataset: DataSet, centers: NDArray[np.float32], path: str) -> None:

@@ -12,7 +12,7 @@ import gmaps
 from gmaps.crop import CropParams
 from gmaps.errors import DatasetError, UsageError
 from gmaps.maps import MapParams, fingerprint, get_map, list_maps
-from gmaps.pipeline.center_file import check_centers
+from gmaps.pipeline.center_file import check_centers, check_label_axes
 from gmaps.pipeline.fingerprint import array_digest, digest, plain
 from gmaps.skeleton import Skeleton
 from gmaps.store.schema import FORMAT, ArraySpec, MapArray, further_array, make_layout
@@ -79,6 +79,7 @@ class BuildSpec:
         further = [a.to_dict() for a in source.arrays]
         _store_arrays(maps, dataset.skeleton, crop, dtype, layout, further)  # refuses what cannot be kept so
         _check_labels(source, maps)
+        check_label_axes(dataset)
         if source.centers is not None and source.center_file is not None:
             check_centers(dataset, source.centers, source.center_file)
         frames = len(dataset.index())

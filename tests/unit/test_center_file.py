@@ -11,7 +11,7 @@ from gmaps.camera import Camera
 from gmaps.center import load_centers
 from gmaps.errors import DatasetError, FrameError
 from gmaps.frame import Frame
-from gmaps.pipeline.center_file import check_centers
+from gmaps.pipeline.center_file import check_centers, check_label_axes
 
 CAMERA = Camera(200.0, 200.0, 159.5, 119.5, 320, 240)
 N = 40
@@ -21,18 +21,21 @@ class Hands:
     """Frames of a square hand at some distance before a wall, and joints."""
 
     camera = CAMERA
-    labelled = True
-    info = types.SimpleNamespace(half_side=120.0, depth_range=(100.0, 1000.0))
+    labelled = described = True
+    info = types.SimpleNamespace(name="mine", half_side=120.0, depth_range=(100.0, 1000.0))
 
     def __init__(self, joints, centers):
         self.joints, self.centers = joints, centers
+
+    def __len__(self):
+        return len(self.centers)
 
     def read(self, i):
         if i % 7 == 3:
             raise FrameError("one that is broken")
         depth = np.full((240, 320), 1400, np.float32)
         u, v, d = CAMERA.project(self.centers[i])
-        depth[int(v) - 15 : int(v) + 16, int(u) - 15 : int(u) + 16] = d
+        depth[int(v) - 32 : int(v) + 33, int(u) - 32 : int(u) + 33] = d - 20
         joints = self.joints[i] if self.labelled else np.full((21, 3), np.nan)
         return Frame(depth, CAMERA, joints.astype(np.float32), name=f"{i}")
 
@@ -97,6 +100,36 @@ def test_without_joints_depth_tells(hands, tmp_path, name, made, good):
     else:
         with pytest.raises(DatasetError, match="mm from the hands; as"):
             check_centers(data, found, str(tmp_path / name))
+
+
+def test_labels_in_their_own_convention_are_taken(hands):
+    data, _ = hands
+    check_label_axes(data)
+    data.joints = data.joints + np.random.default_rng(0).normal(0, 15, data.joints.shape)  # bad ones
+    check_label_axes(data)
+    data.joints[:, :, 0] += 150  # beside the hands, and nothing explains it
+    check_label_axes(data)
+    data.labelled = False
+    check_label_axes(data)
+
+
+@pytest.mark.parametrize(
+    ("made", "says"),
+    [
+        (lambda j: j * [1, -1, 1], "as xyz, y up, "),
+        (lambda j: j * [1, -1, -1], "y up and z towards the viewer"),
+        (lambda j: j / 1000, "in metres"),
+        (lambda j: j * 10, "in tenths of a mm"),
+        (CAMERA.project, "as uvd, "),
+    ],
+)
+def test_labels_in_another_convention_are_named(hands, made, says):
+    data, _ = hands
+    data.joints = made(data.joints)
+    with pytest.raises(
+        DatasetError, match=rf"mine: \d+ % of joints lie where .*{says}.*(9\d|100) % would: correct the labels"
+    ):
+        check_label_axes(data)
 
 
 def test_nothing_is_told_of_nothing(hands):

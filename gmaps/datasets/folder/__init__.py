@@ -15,15 +15,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gmaps.datasets.base import DatasetInfo, Index, Split, Window
-from gmaps.datasets.folder.check_tree import check_folder as check
+from gmaps.datasets.base import Check, DatasetInfo, Index, Split, Window
+from gmaps.datasets.folder.check_tree import check_folder
 from gmaps.datasets.folder.description import FILE, read_description
 from gmaps.datasets.folder.frame_labels import parse_labels
 from gmaps.datasets.folder.frame_table import FrameTable, in_split, read_table
 from gmaps.datasets.folder.images import largest_file, parse_depth, parse_labels_image
 from gmaps.datasets.folder.patterns import Pattern, Values
+from gmaps.datasets.label_axes import judge_labels
 from gmaps.datasets.reader import Pixels, Reader, check_joints, cube_window, cut_camera, digest, read_bytes
-from gmaps.errors import DatasetError, FrameError, UsageError, unknown_name
+from gmaps.errors import DatasetError, FrameError, GmapsError, UsageError, unknown_name
 from gmaps.formats import npy
 from gmaps.frame import Frame
 
@@ -62,6 +63,9 @@ class Folder(Reader):
     info
         Of the data set that it is registered as.
     """
+
+    #: Somebody says what its files mean, who may be wrong.
+    described = True
 
     def __init__(self, root: Path, split: Split, cut: str = "", info: DatasetInfo = INFO) -> None:
         super().__init__(root, split, {"cut": cut} if cut else {})
@@ -242,6 +246,22 @@ class Folder(Reader):
         with ThreadPoolExecutor(8) as pool:  # small files, of which a disk serves several at a time
             all_of_them = "".join(pool.map(one, rows.tolist(), chunksize=256))
         return digest(names, np.frombuffer(all_of_them.encode(), np.uint8))
+
+
+def check(root: Path) -> list[Check]:
+    """Every file's header and size; and, of some frames, whether joints lie where the depth shows a hand."""
+    checks = check_folder(root)
+    try:
+        verdict = judge_labels(Folder(Path(root), "all"))
+    except GmapsError:  # said by a line of its own
+        verdict = None
+    if verdict is not None:
+        problem = ""
+        if verdict.reading is not None:
+            share = f"{100 * verdict.better:.0f} %"
+            problem = f"as {verdict.reading.describe()}, {share} would: are joints.kind, axes and unit right?"
+        checks.insert(len(checks) - 1, Check("joints in the hand", f"{100 * verdict.share:.0f} %", None, problem))
+    return checks
 
 
 def _plain(value: Any) -> Any:
