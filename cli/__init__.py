@@ -12,6 +12,8 @@ import click
 
 import gmaps
 
+from ._terminal import echo, printable
+
 #: Command -> its one-line help, so that `gmaps --help` loads none of them.
 _COMMANDS = {
     "datasets": "What data sets are known, where to get them, and whether a tree is complete.",
@@ -51,12 +53,19 @@ def _of_the_system(error: OSError) -> str:
     return f"{name}: {error.strerror or error}" + (f"; {cure}" if cure else "")
 
 
+class _Printable(logging.Formatter):
+    """As `echo`: what is logged may name files of strangers."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return printable(super().format(record))
+
+
 def _log_to_stderr() -> None:
     """What gmaps logs is for the person at the terminal."""
     log = logging.getLogger("gmaps")
     if not log.handlers:
         handler = logging.StreamHandler(sys.stderr)
-        handler.setFormatter(logging.Formatter("gmaps: %(message)s"))
+        handler.setFormatter(_Printable("gmaps: %(message)s"))
         log.addHandler(handler)
         log.setLevel(logging.INFO)
 
@@ -90,16 +99,16 @@ class _LazyGroup(click.Group):
         try:
             return super().invoke(ctx)
         except GmapsError as error:
-            click.echo(f"gmaps: {error}", err=True)
+            echo(f"gmaps: {error}", err=True)
             ctx.exit(error.exit_code)
         except OSError as error:
             if error.errno == errno.EPIPE:
                 raise  # whoever read our output has seen enough: click leaves quietly
-            click.echo(f"gmaps: {_of_the_system(error)}", err=True)
+            echo(f"gmaps: {_of_the_system(error)}", err=True)
             ctx.exit(1)
         except KeyboardInterrupt as stop:
             # An exception without arguments is true, and its text empty: Ctrl-C before a build has begun.
-            click.echo(f"\ngmaps: {str(stop) or 'stopped: run the same command again to go on'}", err=True)
+            echo(f"\ngmaps: {str(stop) or 'stopped: run the same command again to go on'}", err=True)
             ctx.exit(130)
 
 

@@ -12,6 +12,8 @@ import click
 
 from gmaps.errors import StoreError
 
+from ._terminal import echo
+
 #: `--json`, on every command that prints results.
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for machines.")
 
@@ -98,7 +100,7 @@ def find_plan(out: str | None) -> str:
 
 def print_json(values: Any) -> None:
     """One JSON document on stdout."""
-    click.echo(json.dumps(values, indent=2, default=str))
+    echo(json.dumps(values, indent=2, default=str))
 
 
 def print_table(rows: Sequence[Sequence[object]], header: Sequence[str] = (), right: Sequence[int] = ()) -> None:
@@ -109,4 +111,4 @@ def print_table(rows: Sequence[Sequence[object]], header: Sequence[str] = (), ri
     widths = [max(len(line[k]) for line in lines) for k in range(len(lines[0]))]
     for line in lines:
         cells = [c.rjust(w) if k in right else c.ljust(w) for k, (c, w) in enumerate(zip(line, widths, strict=True))]
-        click.echo("  ".join(cells).rstrip())
+        echo("  ".join(cells).rstrip())

@@ -9,6 +9,7 @@ import click
 from click.core import ParameterSource
 
 from ._common import dataset_options, find_plan, json_option, print_json
+from ._terminal import echo
 
 
 def plan_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -117,7 +118,7 @@ def build(maps: str | None, pairs: tuple[str, ...], quiet: bool, as_json: bool, 
     if as_json:
         print_json(report.to_dict())
     else:
-        click.echo(report.summary())
+        echo(report.summary())
     if isinstance(report, BuildReport) and report.rejected_over_limit:
         click.get_current_context().exit(3)
 

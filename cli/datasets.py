@@ -7,6 +7,7 @@ from dataclasses import asdict
 import click
 
 from ._common import dataset_options, json_option, print_json, print_table
+from ._terminal import echo
 
 
 @click.command()
@@ -75,18 +76,18 @@ def _describe(name: str, as_json: bool) -> None:
     if as_json:
         print_json(asdict(info))
         return
-    click.echo(f"{info.name}: {info.title}\n")
+    echo(f"{info.name}: {info.title}\n")
     facts = [("skeleton", info.skeleton), ("splits", ", ".join(info.splits)), ("homepage", info.homepage)]
     facts += [("half side", f"{info.half_side:g} mm"), ("terms", info.terms)]
     print_table(facts)
-    click.echo(f"\nTree\n{info.tree}" if info.tree else "\nIt needs no files.")
+    echo(f"\nTree\n{info.tree}" if info.tree else "\nIt needs no files.")
     if info.options:
-        click.echo("\nOptions (gmaps build -O NAME=VALUE)")
+        echo("\nOptions (gmaps build -O NAME=VALUE)")
         print_table([(f"  {k}", v) for k, v in info.options.items()])
     if info.notes:
-        click.echo(f"\n{info.notes}")
+        echo(f"\n{info.notes}")
     if info.citation:
-        click.echo(f"\nCite\n{info.citation}")
+        echo(f"\nCite\n{info.citation}")
 
 
 def _check(name: str, root: str, verbose: bool, as_json: bool) -> None:
@@ -101,7 +102,7 @@ def _check(name: str, root: str, verbose: bool, as_json: bool) -> None:
         rows = [(c.what, c.found, "" if c.expected is None else c.expected, c.problem or "ok") for c in shown]
         print_table(rows, ("what", "found", "expected", "") if rows else (), right=(1, 2))
         looked = f"{len(checks):,} folders and files were looked at"
-        click.echo(f"{looked}, {len(problems):,} with problems" if problems else f"all is there: {looked}")
+        echo(f"{looked}, {len(problems):,} with problems" if problems else f"all is there: {looked}")
     if problems:
         click.get_current_context().exit(1)
 
@@ -130,7 +131,7 @@ def _overlay(name: str, number: int, options: dict[str, object], path: str, as_j
             ("", f"{median:.0f} mm behind the surface (median; {low:.0f} to {high:.0f})"),
         ]
     print_table([*rows, ("picture", path)])
-    click.echo(fit.verdict)
+    echo(fit.verdict)
 
 
 def _from_to(low: float, high: float) -> str:

@@ -14,6 +14,7 @@ import click
 import gmaps
 
 from ._common import json_option, print_json, print_table
+from ._terminal import echo
 
 #: Extras for those who work on gmaps itself; `doctor` speaks of what a user may want.
 _DEVELOPERS = {"dev", "docs", "bench"}
@@ -62,7 +63,7 @@ def doctor(as_json: bool) -> None:
         print_json({"versions": versions, **facts})
         return
     print_table([*versions.items()])
-    click.echo()
+    echo()
     print_table([*facts.items()])
 
 

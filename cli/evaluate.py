@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ._common import json_option, print_json, print_table
+from ._terminal import echo
 
 if TYPE_CHECKING:
     from gmaps.evaluation import Evaluation
@@ -90,12 +91,12 @@ def evaluate(
         _print(found)
     for e in found:
         if e.warning:
-            click.echo(f"gmaps: {e.warning}", err=True)
+            echo(f"gmaps: {e.warning}", err=True)
     if save:
         from gmaps.plot.curves import save_figures
 
         for path in save_figures(found, save):
-            click.echo(f"drawn to {path}", err=as_json)
+            echo(f"drawn to {path}", err=as_json)
 
 
 def _places(order: str) -> tuple[int, ...]:
@@ -109,7 +110,7 @@ def _print(found: list[Evaluation]) -> None:
     from gmaps.evaluation.evaluate import PCK_AT, TABLE_MM
 
     frames, joints = found[0].errors.shape
-    click.echo(f"{found[0].protocol.name}: {frames:,} frames, {joints} joints. Errors in mm, rates in % of frames.\n")
+    echo(f"{found[0].protocol.name}: {frames:,} frames, {joints} joints. Errors in mm, rates in % of frames.\n")
     parts = list(found[0].group_means)
     header = ("method", "mean", "median", *parts, "AUC max", "AUC mean")
     rows = []
@@ -117,7 +118,7 @@ def _print(found: list[Evaluation]) -> None:
         values = [e.mean_error, e.to_dict()["median_error_mm"], *e.group_means.values()]
         rows.append((e.name, *(f"{v:.3f}" for v in values), f"{e.area('max'):.3f}", f"{e.area('mean'):.3f}"))
     print_table(rows, header, right=range(1, len(header)))
-    click.echo()
+    echo()
     header = ("method", *(f"{o} <= {t}" for o in ("max", "mean") for t in TABLE_MM), *(f"PCK {t}" for t in PCK_AT))
     rows = []
     for e in found:
@@ -125,7 +126,7 @@ def _print(found: list[Evaluation]) -> None:
         pck = ["-"] * len(PCK_AT) if e.pck is None else [f"{100 * v:.2f}" for v in e.pck]
         rows.append((e.name, *(f"{100 * v:.2f}" for v in rates), *pck))
     print_table(rows, header, right=range(1, len(header)))
-    click.echo()
+    echo()
     means = [e.joint_means for e in found]
     rows = [(joint, *(f"{m[joint]:.3f}" for m in means)) for joint in means[0]]
     print_table(rows, ("joint", *(e.name for e in found)), right=range(1, len(found) + 1))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from ._common import json_option, print_json
+from ._terminal import echo
 
 
 @click.command()
@@ -34,4 +35,4 @@ def export(store: str, out: str, maps: str | None, overwrite: bool, quiet: bool,
         print_json({"store": store, "files": {str(path): path.stat().st_size for path in files}})
         return
     for path in files:
-        click.echo(f"{path}  {format_bytes(path.stat().st_size)}")
+        echo(f"{path}  {format_bytes(path.stat().st_size)}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from ._common import find_plan, json_option, print_json
+from ._terminal import echo
 
 
 @click.command()
@@ -24,6 +25,6 @@ def finalize(out: str | None, root: str | None, max_rejects: str, quiet: bool, a
     if as_json:
         print_json(report.to_dict())
     else:
-        click.echo(report.summary())
+        echo(report.summary())
     if report.rejected_over_limit:
         click.get_current_context().exit(3)

@@ -9,6 +9,7 @@ import click
 import numpy as np
 
 from ._common import find_store, json_option, print_json, print_table, store_option
+from ._terminal import echo
 
 if TYPE_CHECKING:
     from gmaps.skeleton import Skeleton
@@ -75,7 +76,7 @@ def store(store: str | None, as_json: bool) -> None:
         ("fingerprint", a["fingerprint"]),
     ]
     print_table(facts)
-    click.echo()
+    echo()
     rows = [
         (i.name, "x".join(map(str, i.shape)), i.dtype, i.codec, format_bytes(i.stored_bytes), f"{i.ratio:.1f}")
         for i in spec.arrays.values()
@@ -86,10 +87,10 @@ def store(store: str | None, as_json: bool) -> None:
     if torn:
         raise CorruptStoreError(f"{spec.path}: files of {', '.join(torn)} are missing; `gmaps verify` tells which")
     if spec.rejects:
-        click.echo(f"\n{len(spec.rejects):,} frames rejected")
+        echo(f"\n{len(spec.rejects):,} frames rejected")
         print_table([(f"  row {r['row']}", r["name"], r["reason"]) for r in spec.rejects[:20]])
         if len(spec.rejects) > 20:
-            click.echo(f"  ... and {len(spec.rejects) - 20:,} more in rejects.json")
+            echo(f"  ... and {len(spec.rejects) - 20:,} more in rejects.json")
 
 
 def _joint_number(skeleton: Skeleton, joint: str | None) -> int | None:
@@ -167,18 +168,18 @@ def sample(row: int, store: str | None, joint: str | None, save: str | None, as_
         _print_summary(values)
     if not values["valid"]:
         reasons = [r["reason"] for r in opened.rejects if r["row"] == found.index]
-        click.echo(f"This frame was rejected: {'; '.join(reasons)}", err=True)
+        echo(f"This frame was rejected: {'; '.join(reasons)}", err=True)
         return
     if save:
         from gmaps.plot.sample import sample_figure, save_figure
 
         profile = opened.attributes["maps"].get("profile", "default")
         save_figure(sample_figure(found, skeleton, joint=number, profile=profile), save)
-        click.echo(f"drawn to {save}", err=as_json)
+        echo(f"drawn to {save}", err=as_json)
 
 
 def _print_summary(v: dict[str, Any]) -> None:
-    click.echo(f"row {v['row']}, frame {v['frame']}" + ("" if v["valid"] else ": rejected"))
+    echo(f"row {v['row']}, frame {v['frame']}" + ("" if v["valid"] else ": rejected"))
     if not v["valid"]:
         return
     x, y, z, h = v["cube_mm"]
@@ -190,10 +191,10 @@ def _print_summary(v: dict[str, Any]) -> None:
             ("outside", ", ".join(v["joints_outside"]) or "no joint lies outside the cube"),
         ]
     )
-    click.echo()
+    echo()
     rows = [(n, *(f"{c:.1f}" for c in xyz)) for n, xyz in v["joints_mm"].items()]
     print_table(rows, ("joint", "x mm", "y mm", "z mm"), right=(1, 2, 3))
-    click.echo()
+    echo()
     rows = []
     for name, m in v["maps"].items():
         scale = m.get("scale_mm")
@@ -236,4 +237,4 @@ def samples(
         raise UsageError(str(error)) from None
     skeleton = opened.skeleton
     save_figure(sheet_figure(found, skeleton, kind=kind, joint=_joint_number(skeleton, joint)), save)
-    click.echo(f"rows {', '.join(map(str, chosen))} drawn to {save}")
+    echo(f"rows {', '.join(map(str, chosen))} drawn to {save}")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ._common import json_option, print_json, print_table
+from ._terminal import echo
 
 if TYPE_CHECKING:
     from gmaps.maps import MapKind
@@ -110,7 +111,7 @@ def maps(name: str | None, cost: bool, save: str | None, as_json: bool) -> None:
         ]
         header = ("name", "shape", "range", *(["us a frame"] if cost else []), "what it is")
         print_table(rows, header, right=(3,) if cost else ())
-        click.echo("\nShapes are for 21 joints; H is 32, or --map-size. `gmaps maps NAME` gives the formula.")
+        echo("\nShapes are for 21 joints; H is 32, or --map-size. `gmaps maps NAME` gives the formula.")
         return
     facts = _facts(name) | ({"microseconds": _cost(name)} if cost else {})
     if save:
@@ -121,7 +122,7 @@ def maps(name: str | None, cost: bool, save: str | None, as_json: bool) -> None:
     if as_json:
         print_json(facts)
         return
-    click.echo(f"{facts['name']}: {facts['summary']}\n")
+    echo(f"{facts['name']}: {facts['summary']}\n")
     lines: list[tuple[str, str]] = [
         ("value", facts["formula"]),
         ("range", _range(facts)),
@@ -139,4 +140,4 @@ def maps(name: str | None, cost: bool, save: str | None, as_json: bool) -> None:
         lines.append(("known as", facts["original"]))
     print_table(lines)
     if save:
-        click.echo(f"\ndrawn to {save}")
+        echo(f"\ndrawn to {save}")

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from ._common import json_option, print_json
+from ._terminal import echo
 from .build import arguments, plan_options
 
 
@@ -29,5 +30,5 @@ def plan(maps: str | None, pairs: tuple[str, ...], as_json: bool, **options: Any
     if as_json:
         print_json(made.to_dict())
         return
-    click.echo(made.summary())
-    click.echo(f"planned in {made.partial}; next: gmaps build --part K/N --out {made.out}")
+    echo(made.summary())
+    echo(f"planned in {made.partial}; next: gmaps build --part K/N --out {made.out}")

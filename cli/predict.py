@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from ._common import json_option, print_json
+from ._terminal import echo
 
 
 class _Numbers(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.3 alone
@@ -102,13 +103,13 @@ def _predict_store(path: str, as_json: bool, options: dict[str, Any]) -> None:
         print_json({"frames": len(found.joints), "rejected": found.rejected.tolist(), "mean_error_mm": error,
                     "seconds": seconds, "out": out})  # fmt: skip
         return
-    click.echo(
+    echo(
         f"{len(found.joints):,} frames, {len(found.joints) / seconds:,.0f} frames/s; mean error against the "
         f"store's own joints {error:.2f} mm" + ("; --out PRED.txt writes them" if out is None else ""),
         err=out == "-",
     )  # fmt: skip
     if len(found.rejected):
-        click.echo(f"{len(found.rejected):,} rejected frames repeat the line before them", err=out == "-")
+        echo(f"{len(found.rejected):,} rejected frames repeat the line before them", err=out == "-")
 
 
 def _predict_frame(path: str, as_json: bool, options: dict[str, Any]) -> None:
@@ -138,4 +139,4 @@ def _predict_frame(path: str, as_json: bool, options: dict[str, Any]) -> None:
         print_json({"frame": path, "joints_mm": joints})
         return
     for name, (x, y, z) in joints.items():
-        click.echo(f"{name:<12} {x:8.1f} {y:8.1f} {z:8.1f}")
+        echo(f"{name:<12} {x:8.1f} {y:8.1f} {z:8.1f}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from ._common import json_option, print_json
+from ._terminal import echo
 
 
 @click.group()
@@ -44,7 +45,7 @@ def add(
     if as_json:
         print_json(report.to_dict())
     else:
-        click.echo(report.summary())
+        echo(report.summary())
 
 
 @store.command()
@@ -59,4 +60,4 @@ def remove(store: str, maps: tuple[str, ...], as_json: bool) -> None:
     if as_json:
         print_json(report.to_dict())
     else:
-        click.echo(report.summary())
+        echo(report.summary())

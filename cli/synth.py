@@ -8,6 +8,7 @@ from dataclasses import asdict
 import click
 
 from ._common import json_option, print_json
+from ._terminal import echo
 
 
 @click.command()
@@ -60,4 +61,4 @@ def synth(
         print_json(asdict(report))
     else:
         again = f", {report.resumed:,} of them by an earlier run" if report.resumed else ""
-        click.echo(f"{report.path}: {report.frames:,} frames in the layout of {layout}{again}")
+        echo(f"{report.path}: {report.frames:,} frames in the layout of {layout}{again}")

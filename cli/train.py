@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from ._common import json_option, print_json
+from ._terminal import echo
 
 
 class _Pair(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.3 alone
@@ -158,7 +159,7 @@ def train(
     if as_json:
         print_json({**asdict(ended), "waiting": ended.waited / max(ended.seconds, 1e-9)})
     else:
-        click.echo(
+        echo(
             f"{out}: {ended.step:,} steps in {ended.seconds / 60:.1f} min ({ended.finished}), "
             f"{ended.waited / max(ended.seconds, 1e-9):.1%} of it waiting for data; "
             f"best validation error {ended.best_mm:.2f} mm"

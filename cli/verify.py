@@ -9,6 +9,7 @@ import click
 from gmaps.errors import CorruptStoreError, DatasetError, GmapsError, StoreError
 
 from ._common import find_store, json_option, print_json
+from ._terminal import echo
 
 
 @click.command()
@@ -62,19 +63,19 @@ def verify(
         print_json({"store": str(path), "damaged": damaged, "recomputed": len(chosen), "different": different})
     else:
         for line in [*damaged, *different]:
-            click.echo(line)
+            echo(line)
         if damaged and (unfinished := _unfinished(path)):
-            click.echo(f"{path}: {unfinished}")
+            echo(f"{path}: {unfinished}")
         elif damaged:
-            click.echo(f"{path}: {len(damaged)} files are damaged; build it again with --overwrite")
+            echo(f"{path}: {len(damaged)} files are damaged; build it again with --overwrite")
         elif different:
             # One line a row and array; or one that says that the data set is another.
             rows_of = {line.partition(":")[0].partition(",")[0] for line in different if line.startswith("row ")}
             which = f"{len(rows_of)} of {len(chosen)} rows" if rows_of else "its rows"
-            click.echo(f"{path}: checksums are right, but {which} differ from the data set")
+            echo(f"{path}: checksums are right, but {which} differ from the data set")
         else:
             of = f"{len(chosen)} rows of {len(opened or ()):,}"
-            click.echo(f"{path}: all checksums are right; {of} made again are the same")
+            echo(f"{path}: all checksums are right; {of} made again are the same")
     if damaged or different:
         click.get_current_context().exit(1)
 
