@@ -15,6 +15,7 @@ from gmaps.frame import Crop, Cube, OnHand, Projection
 from gmaps.kernels import joints as joint_kernels
 from gmaps.kernels.planar import one_call
 from gmaps.kernels.planar.pool import silhouettes
+from gmaps.maps import original
 from gmaps.maps.geodesic import ORDER
 from gmaps.maps.kind import MapKind, get_map, list_maps
 from gmaps.maps.scene import FRONT_MM, Encoded, Normalize, Profile, Scene
@@ -59,6 +60,17 @@ class MapParams:
             raise unknown_name("normalisation", self.normalize, ("joint", "theta"))
         if not (math.isfinite(self.bridge) and self.bridge >= 0):
             raise UsageError(f"bridge is False, True or a positive slowness, got {self.bridge}")
+
+    def check_crop(self, size: int) -> None:
+        """Refuse crops of which these maps cannot be made, before the first.
+
+        Raises
+        ------
+        UsageError
+            `profile="handmap"`, and `size` rows are no multiple of the maps'.
+        """
+        if self.profile == "handmap":
+            original.stride(size, self.size)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON values."""

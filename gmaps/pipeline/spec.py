@@ -76,6 +76,7 @@ class BuildSpec:
         if shard_samples < 1:
             raise UsageError(f"a shard has at least 1 sample, got {shard_samples}")
         dataset, crop = source.dataset, source.params
+        maps.check_crop(crop.size)
         further = [a.to_dict() for a in source.arrays]
         _store_arrays(maps, dataset.skeleton, crop, dtype, layout, further)  # refuses what cannot be kept so
         _check_labels(source, maps)

@@ -125,3 +125,11 @@ def test_crops_that_are_no_multiple_of_the_map_are_refused(size, cells):
         with pytest.raises(UsageError, match=f"crops of {size} rows have no maps of {cells}"):
             gmaps.encode(crop, kind, size=cells, profile="handmap")
     assert np.isfinite(gmaps.encode(crop, "euclidean", size=cells)["euclidean"]).all()
+
+
+def test_a_build_of_such_crops_is_refused_before_the_first(tmp_path):
+    with pytest.raises(UsageError, match="crops of 100 rows have no maps of 40"):
+        gmaps.build(
+            "synthetic", tmp_path / "s.zarr", "voxel_offset", profile="handmap", crop_size=100, map_size=40, limit=1
+        )
+    assert not list(tmp_path.iterdir())
