@@ -69,6 +69,8 @@ class ModelParams:
             raise UsageError(f"{down} stem layers cannot halve {self.size} rows down to a multiple of 4")
         if min((*self.stem, self.width, *self.head, self.hidden, self.repeats)) < 1 or self.width % 4:
             raise UsageError(f"widths and repeats are positive, width a multiple of 4: got {self}")
+        if max((*self.stem, self.width, *self.head, self.hidden, self.size)) > 2**14 or self.repeats > 64:
+            raise UsageError(f"widths and sizes are at most 16,384, repeats 64: got {self}")
         if not 0 <= self.dropout < 1:
             raise UsageError(f"dropout is a share from 0 to below 1, got {self.dropout}")
         if self.branch not in BRANCHES:

@@ -163,8 +163,18 @@ def restore_model(
             f"{name} is of network {own}, which is not part of gmaps: if that is yours, say --model {own} "
             f"(in Python, network={own!r})"
         )
+    skeleton = Skeleton.from_dict(state["skeleton"])
     try:
-        net = build_network(own, Skeleton.from_dict(state["skeleton"]), **state["model"])
+        # Without memory first: a few altered bytes may ask for terabytes.
+        with torch.device("meta"):
+            made = build_network(own, skeleton, **state["model"]).state_dict()
+        right = {k: v.shape for k, v in made.items()} == {k: v.shape for k, v in state["weights"].items()}
+    except Exception:  # a network of one's own may not know how to be made so
+        right = ":" in own
+    if not right:
+        raise CheckpointError(f"{name}: its weights are not those of its network {own}, or that is not known here")
+    try:
+        net = build_network(own, skeleton, **state["model"])
     except Exception as error:
         raise CheckpointError(f"{name}: its network {own} cannot be made: {reason(error)}") from error
     load_weights(net, state, name)

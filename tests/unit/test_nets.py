@@ -268,5 +268,5 @@ def test_a_network_may_learn_from_further_arrays_of_a_store(tmp_path):
     train(store, tmp_path / "run", net, TrainParams(epochs=1, batch=8, workers=0), progress=False, device="cpu")
     rows = read_log(tmp_path / "run" / "log.csv")
     assert float(rows[0]["angles"]) > 0
-    with pytest.raises(CheckpointError, match="network angles cannot be made"):
+    with pytest.raises(CheckpointError, match="its network angles, or that is not known here"):
         Predictor(tmp_path / "run", device="cpu")

@@ -342,6 +342,9 @@ def test_damaged_checkpoints(whole, tmp_path):
     torch.save({**state, "format": 99}, other)
     with pytest.raises(CheckpointError, match="format 99"):
         load_checkpoint(other)
+    huge = {**state, "model": {**state["model"], "hidden": 2**14, "head": [2**14] * 3}}
+    with pytest.raises(CheckpointError, match="weights are not those"):
+        restore_model(huge)
     state["weights"].popitem()
     with pytest.raises(CheckpointError, match="weights are not those"):
         restore_model(state)

@@ -281,3 +281,10 @@ def test_seeded_networks_are_equal():
         torch.manual_seed(1)
         found.append(HandMap(model_params("limb", **SMALL), SKELETON).eval()(torch.ones(1, 1, 32, 32)).joints)
     np.testing.assert_array_equal(found[0].detach().numpy(), found[1].detach().numpy())
+
+
+def test_voxels_of_another_size_are_resized():
+    net = HandMap(model_params("voxel", size=16, stem=(4,), width=4, head=(4,), hidden=8), SKELETON).eval()
+    x = (torch.rand(1, 1, 32, 32, 32) < 0.1).float()
+    assert torch.equal(net(x).joints, net(nn.functional.avg_pool3d(x, 2)).joints)
+    assert net(x).maps[0]["voxel_joint"].shape == (1, 21, 8, 8, 8)
