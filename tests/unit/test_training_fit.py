@@ -30,7 +30,7 @@ from gmaps.training.feed import SHUFFLES, Batches, make_dataset  # noqa: E402
 from gmaps.training.fit import train  # noqa: E402
 from gmaps.training.log import read_log  # noqa: E402
 from gmaps.training.loss import LossParams  # noqa: E402
-from gmaps.training.params import Progress, TrainingError, TrainParams, learning_rate  # noqa: E402
+from gmaps.training.params import RunState, TrainingError, TrainParams, learning_rate  # noqa: E402
 from gmaps.training.split import split  # noqa: E402
 
 SMALL = {"size": 32, "stem": (8,), "width": 8, "head": (8, 8), "hidden": 16}
@@ -239,16 +239,16 @@ def test_minutes_end_a_run(store, tmp_path):
 
 def test_schedules():
     original = TrainParams(lr=1e-3, batch=50)
-    rates = [learning_rate(original, Progress(step=s), 100) for s in (0, 19_999, 20_000, 40_000, 10_000_000)]
+    rates = [learning_rate(original, RunState(step=s), 100) for s in (0, 19_999, 20_000, 40_000, 10_000_000)]
     np.testing.assert_allclose(rates, [1e-3, 1e-3, 0.94e-3, 0.94**2 * 1e-3, 1e-6], rtol=1e-9)
     cosine = TrainParams(lr=1e-3, epochs=10, schedule="cosine")
-    rates = np.array([learning_rate(cosine, Progress(step=s), 100) for s in range(1000)])
+    rates = np.array([learning_rate(cosine, RunState(step=s), 100) for s in range(1000)])
     assert rates.argmax() == 50
     assert rates[50] == pytest.approx(1e-3)
     assert (np.diff(rates[50:]) <= 0).all()
     assert 0 < rates[-1] < 1e-6
     timed = replace(cosine, minutes=1.0, epochs=1000)
-    assert learning_rate(timed, Progress(step=1, seconds=31.5), 100) == pytest.approx(5e-4, rel=1e-3)
+    assert learning_rate(timed, RunState(step=1, seconds=31.5), 100) == pytest.approx(5e-4, rel=1e-3)
 
 
 @pytest.mark.parametrize("shuffle", SHUFFLES)
