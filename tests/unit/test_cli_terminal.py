@@ -20,6 +20,14 @@ def test_control_characters_are_written_out():
     assert printable("\udcff\u202e\r") == r"\udcff\u202e\r"
 
 
+def test_a_password_in_an_address_is_not_shown():
+    assert printable("s3://key:secret@host/x.zarr is missing") == "s3://***@host/x.zarr is missing"
+    assert printable("tls://host:8786 and a@b") == "tls://host:8786 and a@b"
+    result = CliRunner().invoke(main, ["inspect", "store", "--store", "nosuch://key:secret@host/x.zarr"])
+    assert result.exit_code in (1, 2)
+    assert "secret" not in result.output + result.stderr
+
+
 def test_names_in_stores_errors_and_logs(tmp_path, capsys):
     path = write_store(tmp_path / "s.zarr", fake_rows(6))
     (path / "rejects.json").write_text(json.dumps([{"row": 1, "frame": 1, "name": EVIL, "reason": EVIL}]))
