@@ -72,6 +72,7 @@ def store(store: str | None, as_json: bool) -> None:
         ("skeleton", f"{skeleton.name}, {len(skeleton)} joints"),
         ("crop", ", ".join(f"{k} {v}" for k, v in crop.items())),
         ("maps", ", ".join(f"{k} {v}" for k, v in maps.items() if k != "maps")),
+        ("maps' version", _version(a["fingerprint_of"].get("versions", {}).get("maps_version"))),
         ("joints outside", f"in {a['counts']['joints_outside']:,} frames a joint lies outside the cube"),
         ("fingerprint", a["fingerprint"]),
     ]
@@ -91,6 +92,14 @@ def store(store: str | None, as_json: bool) -> None:
         print_table([(f"  row {r['row']}", r["name"], r["reason"]) for r in spec.rejects[:20]])
         if len(spec.rejects) > 20:
             echo(f"  ... and {len(spec.rejects) - 20:,} more in rejects.json")
+
+
+def _version(found: Any) -> str:
+    from gmaps.maps import MAPS_VERSION
+
+    if found == MAPS_VERSION:
+        return f"{found}, as this gmaps makes them"
+    return f"{found}, read as they are; this gmaps makes version {MAPS_VERSION}, and adds no maps to them"
 
 
 def _joint_number(skeleton: Skeleton, joint: str | None) -> int | None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import numpy as np
 
 from gmaps.kernels._jit import jit
+from gmaps.kernels.march.bits import ALL, hand_rows, lowest
 
 #: Largest grid side for which every squared distance is an integer that float32 holds exactly.
 MAX_SIDE = 2896
@@ -110,3 +111,151 @@ def signed_edt(mask, spacing, out):
             length = np.sqrt(abs(square)) * scale
             length = length if length < limit else np.float32(np.inf)
             out[r, c] = length if square > _ZERO else -length
+
+
+@jit(inline="always")
+def _is_hand(rows, r, c):
+    return np.float32((rows[r, c >> 6] >> np.uint64(c & 63)) & np.uint64(1))
+
+
+@jit
+def _along_row(rows, r, pixels, centers, base, hand, gap):
+    """Distances along row r of pixels from the cells' centres to the nearest hand and void pixel, run by run."""
+    size = centers.size
+    for k in range(size):
+        hand[k] = _FAR
+        gap[k] = base[k]
+    words = rows.shape[1] - 1
+    c = 0
+    while c < pixels:
+        # The next run of hand pixels, from `start` to before `stop`.
+        x = rows[r, c >> 6] & (ALL << np.uint64(c & 63))
+        while x == 0 and (c >> 6) + 1 < words:
+            c = ((c >> 6) + 1) << 6
+            x = rows[r, c >> 6]
+        if x == 0:
+            break
+        start = (c >> 6 << 6) + lowest(x)
+        c = start
+        x = ~rows[r, c >> 6] & (ALL << np.uint64(c & 63))
+        while x == 0 and (c >> 6) + 1 < words:
+            c = ((c >> 6) + 1) << 6
+            x = ~rows[r, c >> 6]
+        stop = min((c >> 6 << 6) + lowest(x) if x else 64 * words, pixels)
+        c = stop
+        left = np.float32(start)
+        right = np.float32(stop - 1)
+        # What lies outside the grid is no void.
+        before = left - _ONE if start > 0 else -_FAR
+        after = right + _ONE if stop < pixels else _FAR
+        for k in range(size):
+            at = centers[k]
+            d = max(max(left - at, at - right), base[k])
+            hand[k] = d if d < hand[k] else hand[k]
+            d = min(at - before, after - at)
+            gap[k] = d if d > gap[k] else gap[k]
+
+
+@jit
+def _nearest_in_rows(squared, center, low, high, best):
+    """Lower best[k] to the least squared[r, k] + (r - center)^2 of rows `low` to before `high`, from near to far."""
+    size = best.size
+    above = min(int(np.floor(center)), high - 1)
+    below = max(above + 1, low)
+    while above >= low or below < high:
+        up = center - np.float32(above) if above >= low else _FAR
+        down = np.float32(below) - center if below < high else _FAR
+        step = min(up, down)
+        worst = _ZERO
+        for k in range(size):
+            worst = max(worst, best[k])
+        if step * step >= worst:
+            break
+        # A few rows at a time: whether the rest is too far costs as much to ask as a row.
+        for _ in range(4):
+            if above >= low:
+                d = (center - np.float32(above)) ** 2
+                for k in range(size):
+                    x = squared[above, k] + d
+                    best[k] = x if x < best[k] else best[k]
+                above -= 1
+            if below < high:
+                d = (np.float32(below) - center) ** 2
+                for k in range(size):
+                    x = squared[below, k] + d
+                    best[k] = x if x < best[k] else best[k]
+                below += 1
+
+
+@jit
+def at_centers(depth, spacing, out):
+    """Signed distance of a crop's silhouette at the centres of a map's cells.
+
+    Where all (up to four) pixels around a centre are hand, the distance to the nearest void pixel's centre; where all
+    are void, minus that to the nearest hand pixel's centre; where some are each, the edge runs through the cell, and
+    the value is what interpolation between +1 and -1 pixel gives. At a pixel's centre this is `signed_edt`.
+
+    Parameters
+    ----------
+    depth : (S, S) float32
+        1 is background.
+    spacing : float
+        Size of a pixel.
+    out : (H, H) float32
+        Filled, in units of `spacing`; +inf everywhere when all is hand, -inf when nothing is.
+    """
+    pixels = depth.shape[0]
+    size = out.shape[0]
+    rows = hand_rows(depth)
+    centers = np.empty(size, np.float32)
+    base = np.empty(size, np.float32)
+    for k in range(size):
+        centers[k] = np.float32((k + 0.5) * pixels / size - 0.5)
+        share = centers[k] - np.floor(centers[k])
+        base[k] = min(share, _ONE - share)
+    hand = np.empty((pixels, size), np.float32)
+    gap = np.empty((pixels, size), np.float32)
+    low = pixels
+    high = 0
+    for r in range(pixels):
+        some = np.uint64(0)
+        for k in range(rows.shape[1]):
+            some |= rows[r, k]
+        if some:
+            low = min(low, r)
+            high = r + 1
+            _along_row(rows, r, pixels, centers, base, hand[r], gap[r])
+            for k in range(size):
+                hand[r, k] = min(hand[r, k] * hand[r, k], _FAR)
+                gap[r, k] = min(gap[r, k] * gap[r, k], _FAR)
+        else:
+            for k in range(size):
+                hand[r, k] = _FAR
+                gap[r, k] = base[k] * base[k]
+    to_hand = np.empty(size, np.float32)
+    to_gap = np.empty(size, np.float32)
+    around = np.empty(size, np.float32)
+    scale = np.float32(spacing)
+    limit = np.sqrt(_FAR) * np.float32(0.5)
+    for i in range(size):
+        y = centers[i]
+        r0 = min(max(int(np.floor(y)), 0), pixels - 1)
+        r1 = min(r0 + 1, pixels - 1) if y > r0 else r0
+        share = min(max(y - np.float32(r0), _ZERO), _ONE)
+        for k in range(size):
+            c0 = min(max(int(np.floor(centers[k])), 0), pixels - 1)
+            c1 = min(c0 + 1, pixels - 1) if centers[k] > c0 else c0
+            aside = min(max(centers[k] - np.float32(c0), _ZERO), _ONE)
+            upper = (_ONE - aside) * _is_hand(rows, r0, c0) + aside * _is_hand(rows, r0, c1)
+            lower = (_ONE - aside) * _is_hand(rows, r1, c0) + aside * _is_hand(rows, r1, c1)
+            around[k] = (_ONE - share) * upper + share * lower
+            # Only the other class is looked for: a 0 never holds the search back.
+            to_hand[k] = _FAR if around[k] <= 0 else _ZERO
+            to_gap[k] = _FAR if around[k] >= 1 else _ZERO
+        _nearest_in_rows(hand, y, low, high, to_hand)
+        _nearest_in_rows(gap, y, 0, pixels, to_gap)
+        for k in range(size):
+            length = np.sqrt(to_gap[k] + to_hand[k])
+            length = length * scale if length < limit else np.float32(np.inf)
+            mixed = (_ONE + _ONE) * around[k] - _ONE
+            out[i, k] = mixed * length if abs(mixed) >= _ONE else mixed * scale

@@ -136,3 +136,61 @@ def euclidean(voxels, joints, theta, least, out):
                     out[y, x, j] = max(out[y, x, j], near)
                     out[x, z, n + j] = max(out[x, z, n + j], near)
                     out[z, y, 2 * n + j] = max(out[z, y, 2 * n + j], near)
+
+
+@jit
+def _line(x, y, z, xx, yy, zz, out):
+    """Mark what a straight line passes in each view, at points half a pixel apart."""
+    size = out.shape[1]
+    long = max(abs(xx - x), abs(yy - y), abs(zz - z)) * size
+    steps = max(math.ceil(long), 1)
+    for i in range(steps + 1):
+        f = i / steps
+        px = x + f * (xx - x)
+        py = y + f * (yy - y)
+        pz = z + f * (zz - z)
+        a = _cell(px, size)
+        b = _cell(py, size)
+        c = _cell(pz, size)
+        out[0, b, a] = True
+        out[1, a, c] = True
+        out[2, c, b] = True
+
+
+@jit
+def draw(depth, cx, cy, cz, h, perspective, step, out):
+    """Silhouettes of a crop's surface in the three views, as fine as the crop.
+
+    Parameters
+    ----------
+    depth : (S, S) float32
+    cx, cy, cz, h : float
+        The cube, mm.
+    perspective : bool
+        Whether rows and columns are the image's.
+    step : float
+        In cube units: neighbouring pixels whose depths differ by no more lie on one surface, which is drawn on from
+        one to the other.
+    out : (3, S, S) bool
+        All False; filled, views as in `look`.
+    """
+    size = depth.shape[0]
+    for r in range(size):
+        for c in range(size):
+            z = depth[r, c]
+            if z >= 1:
+                continue
+            x, y = place(r, c, z, size, cx, cy, cz, h, perspective)
+            if abs(x) > 1 or abs(y) > 1:
+                continue
+            _line(x, y, z, x, y, z, out)
+            for k in range(2):
+                rr, cc = r + k, c + 1 - k
+                if rr == size or cc == size:
+                    continue
+                zz = depth[rr, cc]
+                if zz >= 1 or abs(zz - z) > step:
+                    continue
+                xx, yy = place(rr, cc, zz, size, cx, cy, cz, h, perspective)
+                if abs(xx) <= 1 and abs(yy) <= 1:
+                    _line(x, y, z, xx, yy, zz, out)

@@ -108,24 +108,23 @@ def peak(plane: NDArray[np.floating]) -> NDArray[np.float64]:
     return at
 
 
-def multilaterate(t: NDArray[np.floating], known: NDArray[np.bool_]) -> NDArray[np.float64]:
+def multilaterate(t: NDArray[np.floating], at: NDArray[np.float64]) -> NDArray[np.float64]:
     """(2,) float64, (row, col) of the point from which the distances near by are measured.
 
-    Near their source, distances are straight: |cell - p|^2 = T^2 for each cell, which is linear in p and |p|^2, and
+    Near their source, distances are straight: |x - p|^2 = T^2 for each place x, which is linear in p and |p|^2, and
     is solved by least squares over the nine smallest distances.
 
     Parameters
     ----------
-    t : (H, H)
-        Distances, cells.
-    known : (H, H) bool
-        Where they mean something.
+    t : (n,)
+        Distances, cells; at least one.
+    at : (n, 2) float64
+        (row, col) of where they are measured to: see `Scene.anchors`.
     """
-    cells = np.argwhere(known)
-    values = t[known].astype(np.float64)
+    values = t.astype(np.float64)
     near = np.argsort(values, kind="stable")[:9]
     near = near[values[near] <= values[near[0]] + 3]
-    c, d = cells[near].astype(float), values[near]
+    c, d = at[near], values[near]
     origin = c[0]
     c = c - origin
     matrix = np.column_stack([2 * c, -np.ones(len(c))])

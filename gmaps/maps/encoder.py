@@ -16,7 +16,6 @@ from gmaps.kernels import joints as joint_kernels
 from gmaps.kernels.planar import one_call
 from gmaps.kernels.planar.pool import silhouettes
 from gmaps.maps import original
-from gmaps.maps.geodesic import ORDER
 from gmaps.maps.kind import MapKind, get_map, list_maps
 from gmaps.maps.scene import FRONT_MM, Encoded, Normalize, Profile, Scene
 from gmaps.skeleton import Skeleton
@@ -141,7 +140,7 @@ class Encoder:
         silhouette, surface, cells, along, straight, scale = one_call.on_hand(
             np.ascontiguousarray(crop.depth, np.float32), self.params.size, FRONT_MM / cube.half_side,
             np.ascontiguousarray(crop.joints_mm, np.float32), scene.joints_px, *cube.center, cube.half_side,
-            crop.projection == "perspective", ORDER, scene.slowness,
+            crop.projection == "perspective", scene.slowness,
             scene.theta if self.params.normalize == "theta" else 0.0, self._ways,
         )  # fmt: skip
         scene.pool_is(silhouette, surface)
@@ -253,7 +252,8 @@ class Encoder:
         scale = np.empty(px.shape[:2], np.float32)
         whole = bool(known.all())
         made = out if whole else np.empty((len(crops), *out.shape[1:]), np.float32)
-        one_call.geodesics(silhouette[known], px, ORDER, float(p.bridge), 2 * half / p.size, theta, made, scale)
+        depth = np.ascontiguousarray(np.stack([crop.depth for crop in crops]), np.float32)
+        one_call.geodesics(silhouette[known], depth, px, float(p.bridge), 2 * half / p.size, theta, made, scale)
         if not whole:
             out[known] = made
         return scale

@@ -13,8 +13,10 @@ from gmaps.maps.decode import lift, multilaterate
 from gmaps.maps.kind import MapKind, register_map
 from gmaps.maps.scene import Encoded, Scene
 
-#: Of the upwind scheme. Order 2 costs half as much again as order 1 and halves the error.
-ORDER = 2
+#: Of the upwind scheme that the original's profile takes over cells.
+HANDMAP_ORDER = 2
+#: Pixels side by side whose depths differ by more (mm, and pixels) lie on two surfaces, as in a crop.
+STEP_MM, STEP_PIXELS = 10.0, 3.0
 #: Of the loss of maps of distances along the hand, measured for those in the plane: see docs/training.md.
 WEIGHT = 4.0
 
@@ -30,7 +32,8 @@ def _geodesic(scene: Scene) -> Encoded:
     out = np.empty((scene.size, scene.size, scene.joints), np.float32)
     scale = np.empty(scene.joints, np.float32)
     theta = scene.theta if scene.normalize == "theta" else 0.0
-    along.geodesic(scene.silhouette, scene.joints_px, ORDER, scene.slowness, scene.cell, theta, out, scale)
+    depth = np.ascontiguousarray(scene.crop.depth, np.float32)
+    along.geodesic(scene.silhouette, depth, scene.joints_px, scene.slowness, scene.cell, theta, out, scale)
     return Encoded(out, scale)
 
 
@@ -38,8 +41,15 @@ def _surface(scene: Scene) -> Encoded:
     out = np.empty((scene.size, scene.size, scene.joints), np.float32)
     scale = np.empty(scene.joints, np.float32)
     theta = scene.theta if scene.normalize == "theta" else 0.0
-    depth = scene.surface * np.float32(scene.crop.cube.half_side)
-    along.geodesic_surface(scene.silhouette, depth, scene.joints_px, scene.slowness, scene.cell, theta, out, scale)
+    if scene.profile == "handmap":
+        z = scene.surface * np.float32(scene.crop.cube.half_side)
+        along.surface_of_cells(scene.silhouette, z, scene.joints_px, scene.slowness, scene.cell, theta, out, scale)
+        return Encoded(out, scale)
+    depth = np.ascontiguousarray(scene.crop.depth, np.float32)
+    # In cube units, of which a pixel is 2 / S.
+    step = max(STEP_MM / scene.crop.cube.half_side, STEP_PIXELS * 2 / scene.crop.size)
+    px, slowness = scene.joints_px, scene.slowness
+    along.geodesic_surface(scene.silhouette, depth, step, px, slowness, scene.cell, theta, out, scale)
     return Encoded(out, scale)
 
 
@@ -52,12 +62,13 @@ def _decode(array: NDArray[np.float32], crop: Crop, scale: NDArray[np.float32] |
     if scale is None or len(scale) != array.shape[-1]:
         raise UsageError("a geodesic map becomes mm by its scale, one a joint: give decode scale=")
     size = array.shape[0]
-    known = Scene(crop, size).silhouette
+    at = Scene(crop, size).anchors
+    known = np.isfinite(at[..., 0])
     px = np.empty((array.shape[-1], 2))
     for j in range(len(px)):
         reached = known & (array[..., j] > 0)
         t = (1 - array[..., j]) * float(scale[j]) / (2 * crop.cube.half_side / size)
-        px[j] = multilaterate(t, reached) if reached.any() else (size - 1) / 2
+        px[j] = multilaterate(t[reached], at[reached]) if reached.any() else (size - 1) / 2
     return lift(px, crop, size)
 
 
@@ -65,7 +76,7 @@ SIGNED_EDT = register_map(
     MapKind(
         name="signed_edt",
         summary="Signed distance to the silhouette's edge, positive inside",
-        formula="EDT(silhouette) - EDT(void), between cell centres",
+        formula="EDT(silhouette) - EDT(void) of the crop's pixels, at the cell's centre",
         channels=lambda skeleton: 1,
         value_range=(-np.inf, np.inf),
         encode=_signed_edt,
@@ -82,7 +93,7 @@ GEODESIC = register_map(
         name="geodesic",
         weight=WEIGHT,
         summary="Distance from each joint travelled inside the silhouette, near is 1",
-        formula="1 - T / max T, |grad T| = 1 inside the silhouette, T = 0 at the joint; 0 in the void",
+        formula="1 - T / max T, |grad T| = 1 over the crop's hand pixels, T = 0 at the joint; 0 in the void",
         channels=len,
         value_range=(0.0, 1.0),
         encode=_geodesic,

@@ -14,7 +14,7 @@ from gmaps.frame import Crop
 from gmaps.kernels import three_views
 from gmaps.kernels.planar import along
 from gmaps.maps import original
-from gmaps.maps.geodesic import ORDER, WEIGHT
+from gmaps.maps.geodesic import STEP_MM, STEP_PIXELS, WEIGHT
 from gmaps.maps.kind import MapKind, register_map
 from gmaps.maps.scene import Encoded, Profile, Scene
 
@@ -73,6 +73,16 @@ def silhouettes(scene: Scene) -> list[NDArray[np.bool_]]:
     return [np.ascontiguousarray(s) for s in seen]
 
 
+def draw(crop: Crop) -> NDArray[np.bool_]:
+    """(3, S, S) bool: the silhouettes as fine as the crop, the surface drawn on between neighbouring pixels."""
+    size = crop.size
+    out = np.zeros((3, size, size), bool)
+    h, perspective = crop.cube.half_side, crop.projection == "perspective"
+    step = max(STEP_MM / h, STEP_PIXELS * 2 / size)
+    three_views.draw(np.ascontiguousarray(crop.depth, np.float32), *crop.cube.center, h, perspective, step, out)
+    return out
+
+
 def _euclidean(scene: Scene) -> NDArray[np.float32]:
     out = np.empty((scene.size, scene.size, 3 * scene.joints), np.float32)
     relative = scene.crop.joints_mm.astype(np.float64) - np.asarray(scene.crop.cube.center)
@@ -89,12 +99,16 @@ def _geodesic(scene: Scene) -> Encoded:
     scales = np.empty(3 * n, np.float32)
     unit = scene.crop.joints.astype(np.float64)
     theta = scene.theta if scene.normalize == "theta" else 0.0
+    fine = None if scene.profile == "handmap" else draw(scene.crop)
     for view, (silhouette, axes) in enumerate(zip(silhouettes(scene), AXES, strict=True)):
         px = (unit[:, axes] + 1) / 2 * scene.size - 0.5
         plane = np.empty((scene.size, scene.size, n), np.float32)
         scale = np.empty(n, np.float32)
         px = np.ascontiguousarray(px)
-        along.geodesic(silhouette, px, ORDER, scene.slowness, scene.cell, theta, plane, scale)
+        if fine is None:
+            along.geodesic_of_cells(silhouette, px, HANDMAP_ORDER, scene.slowness, scene.cell, theta, plane, scale)
+        else:
+            along.geodesic_mask(silhouette, fine[view], px, scene.slowness, scene.cell, theta, plane, scale)
         out[..., view * n : (view + 1) * n] = plane
         scales[view * n : (view + 1) * n] = scale
     return Encoded(out, scales)

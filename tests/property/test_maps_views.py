@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 import gmaps
 from gmaps.frame import Crop
+from gmaps.kernels.march.cells import march_mask
 from gmaps.maps import Scene
-from gmaps.maps.multiview import AXES, silhouettes, views
+from gmaps.maps.multiview import AXES, draw, silhouettes, views
 from tests.property.test_maps_planar import rough_crop
 from tests.reference import multiview as twin
 
@@ -47,14 +48,19 @@ def test_geodesic_is_that_of_each_silhouette(seed):
     g = maps["views_geodesic"]
     scale = maps.scale["views_geodesic"]
     assert scale.shape == (15,)
+    drawn = draw(crop)
     for view, (mask, axes) in enumerate(zip(silhouettes(Scene(crop)), AXES, strict=True)):
-        px = (crop.joints[:, axes].astype(float) + 1) / 2 * 32 - 0.5
-        t = gmaps.geodesic_distance(mask, px, spacing=7.5, order=2, inscribed=True)
+        assert drawn[view].reshape(32, 4, 32, 4).any(axis=(1, 3))[mask].all()
+        px = np.ascontiguousarray((crop.joints[:, axes].astype(float) + 1) / 2 * 32 - 0.5)
+        # Over the silhouette as fine as the crop.
+        cells, t = march_mask(mask, drawn[view], px, 0.0)
+        np.testing.assert_array_equal(cells, np.flatnonzero(mask))
         for j in range(5):
             k = view * 5 + j
-            reached = np.isfinite(t[j])
-            np.testing.assert_allclose(((1 - g[..., k]) * scale[k])[reached], t[j][reached], atol=1e-2)
             assert (g[..., k][~mask] == 0).all()
+            reached = t[:-1, j] < 1 << 19
+            mm = ((1 - g[..., k]) * scale[k])[mask]
+            np.testing.assert_allclose(mm[reached], t[:-1, j][reached] * 7.5, atol=1e-2)
     np.testing.assert_allclose(maps["views_geodesic_weighted"], g * maps["views_euclidean"])
 
 

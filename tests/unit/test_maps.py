@@ -33,7 +33,11 @@ def test_signed_edt_map_is_in_mm_and_signed():
     crop = flat_crop(upscale(u_shape()), [[0, 0, 500]])
     edt = gmaps.encode(crop, "signed_edt")["signed_edt"]
     assert edt.shape == (32, 32, 1)
-    np.testing.assert_allclose(edt[..., 0], gmaps.signed_edt(u_shape()) * 7.5, rtol=1e-6)
+    # At a cell's centre, between four pixels: as interpolation in the transform of the pixels has it, or nearly.
+    fine = gmaps.signed_edt(crop.mask, spacing=240 / 128)
+    between = (fine[1::4, 1::4] + fine[2::4, 1::4] + fine[1::4, 2::4] + fine[2::4, 2::4]) / 4
+    np.testing.assert_allclose(edt[..., 0], between, atol=0.6)
+    assert ((edt[..., 0] > 0) == u_shape()).all()
 
 
 def test_signed_edt_of_a_full_crop_is_finite():
@@ -89,12 +93,14 @@ def test_geodesic_scale_gives_mm_back():
     theta = gmaps.encode(crop, "geodesic", normalize="theta")
     mask = u_shape()
     mm = (1 - joint["geodesic"]) * joint.scale["geodesic"]
-    t = gmaps.geodesic_distance(mask, crop.joints_px(32), spacing=7.5, order=2, inscribed=True)
-    np.testing.assert_allclose(mm[mask], t.transpose(1, 2, 0)[mask], atol=1e-3)
+    # The mean over a cell's pixels, of the distances over the crop's own.
+    fine = gmaps.geodesic_distance(crop.mask, crop.joints_px(128), spacing=240 / 128, order=2, inscribed=True)
+    t = fine.reshape(2, 32, 4, 32, 4).mean(axis=(2, 4)).transpose(1, 2, 0)
+    error = np.abs(mm[mask] - t[mask])
+    assert error.mean() < 2
+    assert error.max() < 6
     assert (theta.scale["geodesic"] == 240).all()
-    np.testing.assert_allclose(
-        theta["geodesic"][mask], np.maximum(1 - t.transpose(1, 2, 0)[mask] / 240, 0), atol=1e-5
-    )
+    np.testing.assert_allclose(theta["geodesic"][mask], np.maximum(1 - mm[mask] / 240, 0), atol=1e-5)
 
 
 @pytest.mark.parametrize("away", [1.0, 2**0.5, 3.0, 16.0])
@@ -226,8 +232,9 @@ def test_refinement_converges_to_the_straight_distance():
         across = ((np.arange(size) + 0.5) / size * 2 - 1) * 120
         straight = np.hypot(across[:, None] - 5, across[None, :] - 3)
         errors.append(np.abs(t - straight).mean())
-    assert errors == sorted(errors, reverse=True)
-    assert errors[-1] < 0.3
+    # The way is straight: what is left of an error is that of pixels where the joint's are coarser than its place.
+    assert max(errors) < 0.3
+    assert errors[-1] < 0.05
 
 
 def test_errors_name_the_cure():

@@ -166,3 +166,48 @@ def relax_triangle(typingctx, t, shapes, first, second, here, shape):
         return v.any(builder.fcmp_ordered("<", new, old))
 
     return signature, codegen
+
+
+@intrinsic
+def relax_round(typingctx, t, shapes, first, second, here, shape, tolerance):
+    """Update a point from the opposite edge of one of its triangles, as if what reaches the edge came from one point.
+
+    `first`, `second` and `here` are offsets into `t`, `shape` is one into `shapes` (float32), whose six numbers
+    `gmaps.kernels.march.waves` explains. Returns a bit for every lane that decreased by more than `tolerance`.
+    """
+    signature = types.uint8(t, shapes, *[types.intp] * 4, types.float32)
+
+    def codegen(context, builder, sig, args):
+        v = _Vectors(context, builder, sig.args[0], args[0])
+        numbers = context.make_array(sig.args[1])(context, builder, args[1]).data
+        b = builder
+
+        def number(k):
+            at = b.add(args[5], context.get_constant(types.intp, k))
+            return v.broadcast(b.load(b.gep(numbers, [at])))
+
+        along, away, length, inverse, to_first, to_second = (number(k) for k in range(6))
+        t_a, t_b = v.load(args[2]), v.load(args[3])
+        side = v.low(b.fadd(t_a, to_first), b.fadd(t_b, to_second))
+        # The source's foot on the edge, from its first end, and its distance from the edge.
+        x = b.fadd(b.fmul(b.fmul(b.fsub(t_a, t_b), b.fadd(t_a, t_b)), inverse), b.fmul(length, v.fill(0.5)))
+        height = b.fsub(b.fmul(t_a, t_a), b.fmul(x, x))
+        whole = b.fadd(v.sqrt(v.high(height, v.fill(0.0))), away)
+        across = b.fsub(x, along)
+        # Where the straight way crosses the edge, times `whole`.
+        crossing = b.fadd(b.fmul(along, whole), b.fmul(across, away))
+        through = v.sqrt(b.fadd(b.fmul(across, across), b.fmul(whole, whole)))
+        good = b.and_(
+            b.fcmp_ordered(">=", height, v.fill(0.0)),
+            b.and_(
+                b.fcmp_ordered(">=", crossing, v.fill(0.0)),
+                b.fcmp_ordered("<=", crossing, b.fmul(length, whole)),
+            ),
+        )
+        good = b.and_(good, b.fcmp_ordered(">=", through, v.high(t_a, t_b)))
+        new = v.low(side, b.select(good, through, side))
+        old = v.load(args[4])
+        v.store(v.low(new, old), args[4])
+        return v.any(b.fcmp_ordered("<", new, b.fsub(old, v.broadcast(args[6]))))
+
+    return signature, codegen

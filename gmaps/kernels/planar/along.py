@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from gmaps.kernels._jit import jit
-from gmaps.kernels.march import surface
+from gmaps.kernels.march import surface, sweep
+from gmaps.kernels.march.cells import march, march_mask, march_surface
 from gmaps.kernels.march.lanes import FAR
-from gmaps.kernels.march.sweep import march
 
 
 @jit
@@ -63,17 +63,44 @@ def spread(cells, values, out):
 
 
 @jit
-def geodesic(silhouette, joints_px, order, slowness, cell, theta, out, scale):
-    """`sweep.march` in the plane, then `nearness`; `cell` and `theta` in mm."""
-    cells, t = march(silhouette, joints_px, True, order, slowness)
+def geodesic(silhouette, depth, joints_px, slowness, cell, theta, out, scale):
+    """`cells.march` over a crop's pixels, then `nearness`; `cell` and `theta` in mm."""
+    cells, t = march(silhouette, depth, joints_px, slowness)
     values = np.empty((cells.size, out.shape[2]), np.float32)
     nearness(t, np.float32(1), cell, theta, values, scale)
     spread(cells, values, out)
 
 
 @jit
-def geodesic_surface(silhouette, depth, joints_px, slowness, cell, theta, out, scale):
-    """`surface.march` along the surface at `depth` mm, then `nearness`; `cell` and `theta` in mm."""
+def geodesic_mask(silhouette, mask, joints_px, slowness, cell, theta, out, scale):
+    """`geodesic` over an (S, S) bool silhouette."""
+    cells, t = march_mask(silhouette, mask, joints_px, slowness)
+    values = np.empty((cells.size, out.shape[2]), np.float32)
+    nearness(t, np.float32(1), cell, theta, values, scale)
+    spread(cells, values, out)
+
+
+@jit
+def geodesic_surface(silhouette, depth, step, joints_px, slowness, cell, theta, out, scale):
+    """`cells.march_surface`, then `nearness`; `step` in units of depth, `cell` and `theta` in mm."""
+    cells, t = march_surface(silhouette, depth, step, joints_px, slowness)
+    values = np.empty((cells.size, out.shape[2]), np.float32)
+    nearness(t, np.float32(1), cell, theta, values, scale)
+    spread(cells, values, out)
+
+
+@jit
+def geodesic_of_cells(silhouette, joints_px, order, slowness, cell, theta, out, scale):
+    """`sweep.march` over the map's own cells, then `nearness`: as the original has it, which knows no pixels."""
+    cells, t = sweep.march(silhouette, joints_px, True, order, slowness)
+    values = np.empty((cells.size, out.shape[2]), np.float32)
+    nearness(t, np.float32(1), cell, theta, values, scale)
+    spread(cells, values, out)
+
+
+@jit
+def surface_of_cells(silhouette, depth, joints_px, slowness, cell, theta, out, scale):
+    """`surface.march` over the map's own cells at `depth` mm, then `nearness`."""
     cells, t = surface.march(silhouette, depth, joints_px, cell, slowness)
     values = np.empty((cells.size, out.shape[2]), np.float32)
     nearness(t, np.float32(cell), 1.0, theta, values, scale)

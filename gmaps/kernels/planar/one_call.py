@@ -9,14 +9,14 @@ from __future__ import annotations
 import numpy as np
 
 from gmaps.kernels._jit import jit
-from gmaps.kernels.march.sweep import march
+from gmaps.kernels.march.cells import march
 from gmaps.kernels.planar.along import geodesic, nearness
 from gmaps.kernels.planar.pool import pool
 from gmaps.kernels.planar.straight import closeness, middles, surface_point
 
 
 @jit
-def on_hand(depth, size, thickness, joints, joints_px, x, y, z, h, perspective, order, slowness, theta, ways):
+def on_hand(depth, size, thickness, joints, joints_px, x, y, z, h, perspective, slowness, theta, ways):
     """Values of `along.geodesic` and `straight.euclidean` in the hand's cells.
 
     Parameters
@@ -31,7 +31,7 @@ def on_hand(depth, size, thickness, joints, joints_px, x, y, z, h, perspective, 
         The cube, mm.
     perspective : bool
         Whether rows and columns are the image's.
-    order, slowness, theta
+    slowness, theta
         Of `along.geodesic`.
     ways : int
         1 for along the hand, 2 for straight, 3 for both; what is not asked for is of no rows.
@@ -50,7 +50,7 @@ def on_hand(depth, size, thickness, joints, joints_px, x, y, z, h, perspective, 
     silhouette, surface = pool(depth, size, thickness)
     scale = np.empty(n_joints, np.float32)
     if ways & 1:
-        cells, t = march(silhouette, joints_px, True, order, slowness)
+        cells, t = march(silhouette, depth, joints_px, slowness)
         along = np.empty((cells.size, n_joints), np.float32)
         nearness(t, np.float32(1), 2 * h / size, theta, along, scale)
     else:
@@ -73,14 +73,15 @@ def on_hand(depth, size, thickness, joints, joints_px, x, y, z, h, perspective, 
 
 
 @jit
-def geodesics(silhouette, joints_px, order, slowness, cell, theta, out, scale):
-    """`along.geodesic` of each of n silhouettes.
+def geodesics(silhouette, depth, joints_px, slowness, cell, theta, out, scale):
+    """`along.geodesic` of each of n crops.
 
     Parameters
     ----------
     silhouette : (n, H, H) bool
+    depth : (n, S, S) float32
     joints_px : (n, J, 2) float64
-    order, slowness
+    slowness : float
         As there.
     cell, theta : (n,) float64
     out : (n, H, H, J) float32
@@ -88,4 +89,4 @@ def geodesics(silhouette, joints_px, order, slowness, cell, theta, out, scale):
         Filled.
     """
     for k in range(silhouette.shape[0]):
-        geodesic(silhouette[k], joints_px[k], order, slowness, cell[k], theta[k], out[k], scale[k])
+        geodesic(silhouette[k], depth[k], joints_px[k], slowness, cell[k], theta[k], out[k], scale[k])
