@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 import gmaps
 from gmaps.kernels import edt
-from gmaps.kernels.march import bits, cells, parts
+from gmaps.kernels.march import bits, cells, hand_parts
 from gmaps.maps import Scene
 from gmaps.maps.encoder import Encoder, MapParams
 from tests.reference import parts as twin
@@ -130,7 +130,7 @@ def test_bits_say_what_the_mask_says(mask, pixels):
 def test_every_hand_pixel_is_in_one_part(mask, blocks):
     mask = square(mask, 64)
     rows = bits.mask_rows(mask)
-    _, found, _, count, _ = parts.find_parts(rows, *bits.touching(rows), False, blocks)
+    _, found, _, count, _ = hand_parts.find_parts(rows, *bits.touching(rows), False, blocks)
     assert count.sum() == mask.sum()
     assert sum(int(b).bit_count() for b in found) == mask.sum()
 

@@ -1,4 +1,4 @@
-"""Slow readable twins of the march over parts: `gmaps.kernels.march.{parts,seeds,waves,cells}`, and of the EDT."""
+"""Slow readable twins of the march over parts (`gmaps.kernels.march`: hand_parts, seeds, waves, cells), and of the EDT."""
 
 from __future__ import annotations
 

@@ -14,8 +14,8 @@ import numpy as np
 from gmaps.kernels._jit import jit
 from gmaps.kernels.march.bits import hand_rows, mask_rows, on_one_surface, touching
 from gmaps.kernels.march.bridge import bridge
+from gmaps.kernels.march.hand_parts import SIDE, TOUCHED, borders, depths, find_links, find_parts, off_middle, part_at
 from gmaps.kernels.march.lanes import FAR, LANES
-from gmaps.kernels.march.parts import SIDE, TOUCHED, borders, depths, find_links, find_parts, off_middle, part_at
 from gmaps.kernels.march.seeds import seed
 from gmaps.kernels.march.waves import solve, triangulate
 
@@ -100,7 +100,7 @@ def stand_for(silhouette, rows, ptr, bits, points, count, touch, blocks):
     ----------
     silhouette : (H, H) bool
     rows, ptr, bits, points, count, touch, blocks
-        See `gmaps.kernels.march.parts`.
+        See `gmaps.kernels.march.hand_parts`.
 
     Returns
     -------

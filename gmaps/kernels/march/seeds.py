@@ -8,7 +8,7 @@ import numpy as np
 
 from gmaps.kernels._jit import jit
 from gmaps.kernels.march.bits import ALL, holds, lowest, nearest
-from gmaps.kernels.march.parts import borders, part_at
+from gmaps.kernels.march.hand_parts import borders, part_at
 
 #: Blocks around a joint's own that it looks at.
 REACH = 1
@@ -150,7 +150,7 @@ def seed(rows, right, down, depth, unit, ptr, bits, points, joints_px, blocks, t
     unit : float
         Blocks; 0 for distances in the plane.
     ptr, bits, points
-        From `gmaps.kernels.march.parts`.
+        From `gmaps.kernels.march.hand_parts`.
     joints_px : (J, 2) float64
         (row, col), pixels; an integer is a pixel's centre. NaN starts nowhere.
     blocks : int

@@ -22,8 +22,8 @@ from __future__ import annotations
 import numpy as np
 
 from gmaps.kernels._jit import jit
+from gmaps.kernels.march.hand_parts import TOUCHED
 from gmaps.kernels.march.lanes import LANES, relax_round
-from gmaps.kernels.march.parts import TOUCHED
 
 #: A distance that falls by less, blocks, is not passed on: 8 micrometres of a cell of 7.5 mm.
 _TOLERANCE = np.float32(1e-3)
@@ -126,7 +126,7 @@ def triangulate(points, touch, links):
     points : (n, 3) float64
     touch : (n, 4, TOUCHED) int32
     links : (m, 2) int32
-        From `gmaps.kernels.march.parts`.
+        From `gmaps.kernels.march.hand_parts`.
 
     Returns
     -------
