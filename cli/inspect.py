@@ -95,7 +95,7 @@ def store(store: str | None, as_json: bool) -> None:
 
 
 def _version(found: Any) -> str:
-    from gmaps.maps import MAPS_VERSION
+    from gmaps.maps.scene import MAPS_VERSION
 
     if found == MAPS_VERSION:
         return f"{found}, as this gmaps makes them"

@@ -1,4 +1,4 @@
-"""Slow readable twins of the march over parts (`gmaps.kernels.march`: hand_parts, seeds, waves, cells), and of the EDT."""
+"""Slow readable twins of the march over parts (hand_parts, seeds, waves, cells), and of the EDT at cells."""
 
 from __future__ import annotations
 

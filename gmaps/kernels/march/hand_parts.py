@@ -61,7 +61,7 @@ def _component(x, right, down):
 @jit(inline="always")
 def _middle(bits):
     """Mean row and column of a block's bits, and their number; sums by the binary digits of their places."""
-    n = popcount(bits)
+    n: int = popcount(bits)
     col = popcount(bits & np.uint64(0xAAAAAAAAAAAAAAAA)) + 2 * popcount(bits & np.uint64(0xCCCCCCCCCCCCCCCC))
     col += 4 * popcount(bits & np.uint64(0xF0F0F0F0F0F0F0F0))
     row = popcount(bits & np.uint64(0xFF00FF00FF00FF00)) + 2 * popcount(bits & np.uint64(0xFFFF0000FFFF0000))
@@ -225,7 +225,7 @@ def depths(ptr, bits, count, depth, unit, blocks, points):
                 total = 0.0
                 x = bits[k]
                 while x:
-                    at = lowest(x)
+                    at: int = lowest(x)
                     total += depth[first[i] + (at >> 3), first[b] + (at & 7)]
                     x &= x - _ONE
                 points[k, 2] = total / count[k] * unit
