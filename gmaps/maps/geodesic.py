@@ -13,8 +13,6 @@ from gmaps.maps.decode import lift, multilaterate
 from gmaps.maps.kind import MapKind, register_map
 from gmaps.maps.scene import Encoded, Scene
 
-#: Of the upwind scheme that the original's profile takes over cells.
-HANDMAP_ORDER = 2
 #: Pixels side by side whose depths differ by more (mm, and pixels) lie on two surfaces, as in a crop.
 STEP_MM, STEP_PIXELS = 10.0, 3.0
 #: Of the loss of maps of distances along the hand, measured for those in the plane: see docs/training.md.

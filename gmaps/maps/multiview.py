@@ -99,16 +99,13 @@ def _geodesic(scene: Scene) -> Encoded:
     scales = np.empty(3 * n, np.float32)
     unit = scene.crop.joints.astype(np.float64)
     theta = scene.theta if scene.normalize == "theta" else 0.0
-    fine = None if scene.profile == "handmap" else draw(scene.crop)
+    fine = draw(scene.crop)
     for view, (silhouette, axes) in enumerate(zip(silhouettes(scene), AXES, strict=True)):
         px = (unit[:, axes] + 1) / 2 * scene.size - 0.5
         plane = np.empty((scene.size, scene.size, n), np.float32)
         scale = np.empty(n, np.float32)
         px = np.ascontiguousarray(px)
-        if fine is None:
-            along.geodesic_of_cells(silhouette, px, HANDMAP_ORDER, scene.slowness, scene.cell, theta, plane, scale)
-        else:
-            along.geodesic_mask(silhouette, fine[view], px, scene.slowness, scene.cell, theta, plane, scale)
+        along.geodesic_mask(silhouette, fine[view], px, scene.slowness, scene.cell, theta, plane, scale)
         out[..., view * n : (view + 1) * n] = plane
         scales[view * n : (view + 1) * n] = scale
     return Encoded(out, scales)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from gmaps.kernels._jit import jit
-from gmaps.kernels.march import surface, sweep
+from gmaps.kernels.march import surface
 from gmaps.kernels.march.cells import march, march_mask, march_surface
 from gmaps.kernels.march.lanes import FAR
 
@@ -84,15 +84,6 @@ def geodesic_mask(silhouette, mask, joints_px, slowness, cell, theta, out, scale
 def geodesic_surface(silhouette, depth, step, joints_px, slowness, cell, theta, out, scale):
     """`cells.march_surface`, then `nearness`; `step` in units of depth, `cell` and `theta` in mm."""
     cells, t = march_surface(silhouette, depth, step, joints_px, slowness)
-    values = np.empty((cells.size, out.shape[2]), np.float32)
-    nearness(t, np.float32(1), cell, theta, values, scale)
-    spread(cells, values, out)
-
-
-@jit
-def geodesic_of_cells(silhouette, joints_px, order, slowness, cell, theta, out, scale):
-    """`sweep.march` over the map's own cells, then `nearness`: as the original has it, which knows no pixels."""
-    cells, t = sweep.march(silhouette, joints_px, True, order, slowness)
     values = np.empty((cells.size, out.shape[2]), np.float32)
     nearness(t, np.float32(1), cell, theta, values, scale)
     spread(cells, values, out)
