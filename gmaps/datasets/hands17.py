@@ -65,14 +65,11 @@ INFO = DatasetInfo(
 
 _PRINTED = ("Thumb", "Index", "Mid", "Ring", "Pinky")
 PROTOCOL = Protocol(
-    "hands17",
-    CAMERA,
+    "hands17", CAMERA,
     ("Wrist", *(f"{f}.M" for f in _PRINTED), *(f"{f}.{k}" for f in _PRINTED for k in "PDT")),
     printed=(SKELETON.joints.index("wrist"), *(j for finger in FINGERS for j in SKELETON.fingers[finger])),
-    parts=(("test", EXPECTED["test"]),),
-    coordinates="xyz",
-    palm=palm_of(SKELETON.joints),
-)
+    parts=(("test", EXPECTED["test"]),), coordinates="xyz", palm=palm_of(SKELETON.joints),
+)  # fmt: skip
 
 
 class Part(NamedTuple):

@@ -83,12 +83,10 @@ INFO = DatasetInfo(
 )
 
 PROTOCOL = Protocol(
-    "icvl",
-    CAMERAS["evaluation"],
+    "icvl", CAMERAS["evaluation"],
     ("Palm", *(f"{f}.{k}" for f in ("Thumb", "Index", "Mid", "Ring", "Pinky") for k in "RMT")),
-    printed=tuple(range(len(SKELETON))),
-    parts=tuple((part, EXPECTED[part]) for part in PARTS[1:]),
-)
+    printed=tuple(range(len(SKELETON))), parts=tuple((part, EXPECTED[part]) for part in PARTS[1:]),
+)  # fmt: skip
 
 
 class _Part(NamedTuple):
@@ -165,10 +163,8 @@ def _read_part(root: Path, part: str) -> _Part:
     labels = root / half / file
     lines, names = scan_file(labels, parse_name)
     if len(names) > EXPECTED[part]:
-        raise DatasetError(
-            f"{labels}: {len(names)} lines of labels, where {part} of ICVL has {EXPECTED[part]}; "
-            "it is of another release, or holds lines twice: restore it from the archive"
-        )
+        many = f"{len(names)} lines of labels, where {part} of ICVL has {EXPECTED[part]}"
+        raise DatasetError(f"{labels}: {many}; it is of another release, or holds lines twice: restore it")
     paths = [f"{half}/Depth/{name.decode()}" for name in names]
     on_disk: set[str] = set()
     for folder in {p.rpartition("/")[0] for p in paths}:
@@ -214,10 +210,8 @@ class Icvl(Reader):
             columns.append((number, rows, part.lines.start[rows], part.lines.number[rows]))
             paths += [part.paths[i] for i in rows]
         if not paths:
-            raise DatasetError(
-                f"{self.path}: labels of {sum(len(p.paths) for p in parts)} frames, and none of these frames is "
-                f"here; the tree must be {INFO.tree}"
-            )
+            labelled = f"labels of {sum(len(p.paths) for p in parts)} frames"
+            raise DatasetError(f"{self.path}: {labelled}, and none of these frames is here; tree: {INFO.tree}")
         number, row, start, line = (np.concatenate(column) for column in zip(*columns, strict=True))
         return _Table(number.astype(np.int16), row, start, line, paths, {p.name: p.lines.digest for p in parts})
 
