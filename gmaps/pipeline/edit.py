@@ -186,6 +186,8 @@ def remove_maps(path: str | os.PathLike[str], maps: Sequence[str]) -> ChangeRepo
     """
     started = time.monotonic()
     maps = (maps,) if isinstance(maps, str) else tuple(maps)
+    for kind in maps:
+        check_kind(kind)
     root = _local(path)
     open_store(root)
     with build_lock(root):
@@ -194,7 +196,6 @@ def remove_maps(path: str | os.PathLike[str], maps: Sequence[str]) -> ChangeRepo
         _was_finished(root, store, ())
         staged, pending = unfinished_addition(root), _kinds_of(pending_removal(root))
         for kind in maps:
-            check_kind(kind)
             left_behind = any((root / name).is_dir() for name in _arrays_of([kind]))
             if kind not in {*store.maps, *staged, *pending} and not left_behind:
                 raise unknown_name(f"map in {root}", kind, store.maps)
