@@ -74,6 +74,10 @@ class Store:
             return [self[int(i)] for i in self._rows_of(index)]
         i = one_row(index, len(self), str(self.path))
         row = {name: values[0] for name, values in self.read([i]).items()}
+        if missing := [name for name in ROW_ARRAYS if name not in row]:
+            raise CorruptStoreError(
+                f"{self.path} has no array {missing[0]}, which every store has; `gmaps verify` tells what is damaged"
+            )
         valid = bool(row["valid"])
         maps = {n.removeprefix("maps/"): v for n, v in row.items() if n.startswith("maps/")}
         scale = {n.removesuffix("_scale"): maps.pop(n) for n in list(maps) if n.endswith("_scale")}

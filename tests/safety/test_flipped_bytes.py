@@ -13,6 +13,7 @@ from gmaps.cli import main
 import gmaps
 from gmaps.errors import GmapsError
 from gmaps.store.checksums import verify_checksums
+from gmaps.store.file_records import parse_checksums
 from gmaps.training import GuidanceDataset, collate
 from tests.safety.kit import bad, in_children
 
@@ -62,6 +63,8 @@ def test_a_changed_byte(store, what, count):
     json_files = [p for p in files if p.suffix == ".json"]
     originals = {p: p.read_bytes() for p in files}
 
+    records = parse_checksums((store / "checksums.json").read_bytes(), "")
+
     def work(k):
         rnd = random.Random(k)
         path, content = flipped(json_files if rnd.random() < 0.5 else files, rnd)
@@ -78,8 +81,10 @@ def test_a_changed_byte(store, what, count):
                         found = verify_checksums(store)
                     except GmapsError:
                         found = ["its checksums cannot be read"]
-                    assert found, f"{path.name}: nobody noticed"
-                    assert command("verify", str(store), "--rows", "2") == 1
+                    # Blanks between the checksums, and the name of their algorithm, say nothing.
+                    same = not found and path.name == "checksums.json" and parse_checksums(content, "") == records
+                    assert found or same, f"{path.name}: nobody noticed"
+                    assert command("verify", str(store), "--rows", "0") == int(not same)
         finally:
             path.write_bytes(originals[path])
 
