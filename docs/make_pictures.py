@@ -82,29 +82,44 @@ def augmentation_picture() -> None:
     save_figure(figure, IMAGES / "augmentation.png", dpi=85)
 
 
+#: An open hand of the embedded data set, its fingers side by side.
+OPEN_HAND = 344
+
+
 def kinds_picture() -> None:
-    """One joint's map of every kind, side by side."""
-    data = gmaps.load_dataset("synthetic", frames=64)
-    crop = crop_dataset_frame(data.read(42), data.info.depth_range, CropParams())
-    joint = data.skeleton.joints.index("little_tip")
-    kinds = ("signed_edt", "euclidean", "geodesic", "geodesic_weighted", "geodesic_surface", "heatmap")
-    maps = gmaps.encode(crop, kinds, size=64)
-    silhouette = Scene(crop, 64).silhouette
-    figure = Figure(figsize=(12, 2.4), layout="constrained")
+    """The maps of two neighbouring fingertips on an open hand: near in space, far along the hand."""
+    data = gmaps.load_dataset("synthetic", frames=OPEN_HAND + 1)
+    crop = crop_dataset_frame(data.read(OPEN_HAND), data.info.depth_range, CropParams())
+    titles = {
+        "heatmap": "heat map", "euclidean": "Euclidean, straight", "geodesic": "geodesic, along the hand",
+        "geodesic_surface": "geodesic on the depth surface",
+    }  # fmt: skip
+    maps = gmaps.encode(crop, tuple(titles), size=64)
+    figure = Figure(figsize=(12.5, 5.2), layout="constrained")
     FigureCanvasAgg(figure)
-    row, col = crop.joints_px(64)[joint]
-    for axes, kind in zip(figure.subplots(1, len(kinds)), kinds, strict=True):
-        values = maps[kind][..., min(joint, maps[kind].shape[-1] - 1)]
-        if kind == "signed_edt":
-            axes.imshow(values, cmap="RdBu", vmin=-120, vmax=120)
-        else:
-            axes.imshow(np.where(silhouette | (values > 1e-3), values, np.nan), cmap="viridis", vmin=0, vmax=1)
-            axes.plot(col, row, "o", mfc="none", mec="red")
-        axes.contour(silhouette, [0.5], colors="black", linewidths=0.7)
-        axes.set_title(kind, fontsize=9)
-        axes.set_xticks([])
-        axes.set_yticks([])
-    save_figure(figure, IMAGES / "kinds.png")
+    panels = figure.subplots(2, 5)
+    px = crop.joints_px(crop.size)
+    shown = np.argwhere(crop.mask)
+    low, high = shown.min(axis=0) - 4, shown.max(axis=0) + 4
+    for row, tip in zip(panels, ("little_tip", "ring_tip"), strict=True):
+        joint = data.skeleton.joints.index(tip)
+        row[0].imshow(np.where(crop.mask, crop.depth, np.nan), cmap="gray_r", vmin=-1.2, vmax=1)
+        for parent, child in data.skeleton.bones:
+            row[0].plot(px[[parent, child], 1], px[[parent, child], 0], color=data.skeleton.colour(child), lw=1.4)
+        row[0].set_title(f"depth; {tip.replace('_', ' ')}", fontsize=10)
+        for axes, (kind, title) in zip(row[1:], titles.items(), strict=True):
+            # Each cell over the pixels that it covers, cut to the hand's own.
+            values = np.kron(maps[kind][..., joint], np.ones((2, 2), np.float32))
+            image = axes.imshow(np.where(crop.mask, values, np.nan), cmap="viridis", vmin=0, vmax=1)
+            axes.set_title(title, fontsize=10)
+        for axes in row:
+            axes.contour(crop.mask, [0.5], colors="black", linewidths=0.6)
+            axes.plot(px[joint, 1], px[joint, 0], "o", ms=8, mfc="none", mec="red", mew=1.8)
+            axes.set_xlim(low[1], high[1])
+            axes.set_ylim(high[0], low[0])
+            axes.set_axis_off()
+    figure.colorbar(image, ax=panels, shrink=0.6, label="1 at the joint, 0 farthest")
+    save_figure(figure, IMAGES / "kinds.png", dpi=80)
 
 
 def hands_picture() -> None:
