@@ -8,6 +8,9 @@ A third reference is the whole closed hand, of which a camera shows a side: ther
 behind it leads through the finger's root. It is exact on the hand's mesh, and linear within its triangles of some
 5 mm; a cell is where the mesh comes nearest to what the sensor measured.
 
+These judge the solvers, on one pooled silhouette for all. What the coarse grid itself does to a map, `on_pixels`
+judges, by the crop's own pixels.
+
 `python -m benchmarks.fidelity [HANDS]`: 200 hands unless said otherwise.
 """
 
@@ -263,6 +266,9 @@ def run(hands: int = 200) -> list[dict[str, Any]]:
             cells = " | ".join(f"{r['mean_error_mm']:.2f} mm, {100 * r['relative']:.1f} %" for r in found)
             print(f"| {name} | {cells} | {' / '.join(human(r['seconds']) for r in found)} |")
     print(f"\nwritten to {write('fidelity', rows)} and {_plot(rows)}")
+    from benchmarks import on_pixels  # which uses this module's meshes
+
+    on_pixels.run(max(hands // 5, 1))
     return rows
 
 
