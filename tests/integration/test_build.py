@@ -280,7 +280,7 @@ def test_torn_files_are_found_and_made_again(tmp_path, whole, damage, capfd):
     else:
         ledger.unlink()
         redone = 11
-    (partial / "depth/.c.1.0.0.123-abc.tmp").write_bytes(b"left by a killed worker")
+    (partial / "depth/.c.1.0.0.123-0a1b2c3d.tmp").write_bytes(b"left by a killed worker")
     report = make(out, progress=True)
     assert report.shards_done_now == redone
     assert content(out) == whole
