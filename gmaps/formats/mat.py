@@ -111,6 +111,11 @@ def _inflate(content: bytes, most: int) -> bytes:
 
 def _matrix(content: bytes, order: str, most: int) -> bytes:
     """The content of the one array in a compressed element."""
+    # Its head first: what is too large is not inflated to be refused.
+    begun = _inflate(content, _HEAD)[8:]
+    numbers = _element(begun, _head(begun, order)[3], order)
+    if numbers.size > most:
+        raise _DamagedError(f"a variable of {numbers.size:,} bytes, where none has more than {most:,}")
     whole = _inflate(content, most + _HEAD + 1)
     if len(whole) < 8:
         raise _DamagedError("a compressed variable is empty")

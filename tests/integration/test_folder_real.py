@@ -59,12 +59,12 @@ unit = 0.125
 
 @pytest.fixture
 def own_nyu(nyu_tree, real_data, tmp_path):
-    """The real frame and all real labels, as somebody's own files; and the same as NYU has them."""
+    """The real frame and its labels, as somebody's own files; and the same, with all labels, as NYU has them."""
     root = tmp_path / "own"
     root.mkdir()
     shutil.copyfile(real_data / "nyu" / "depth_1_0000001.png", root / "depth_1_0000001.png")
     with np.load(real_data / "nyu" / "joint_uvd_test_kinect1.npz") as file:
-        np.save(root / "joints.npy", file["joint_uvd"].astype("f8"))
+        np.save(root / "joints.npy", file["joint_uvd"][:1].astype("f8"))
     (root / "dataset.toml").write_text(NYU)
     return root, nyu_tree(rows=8252)
 

@@ -87,7 +87,7 @@ def test_a_kind_of_choice_is_learnt_as_one():
     target = torch.zeros(1, 2, 4, 4)
     target[0, 0, 1, 2] = target[0, 1, 3, 3] = 1
     assert map_loss("chosen", torch.zeros_like(target), target).item() == pytest.approx(np.log(16), rel=1e-6)
-    with pytest.raises(UsageError, match="chosen needs"):
+    with pytest.raises(UsageError, match=r"chosen chooses a cell of \(8, 8\), the batch holds \(4, 4\)"):
         map_loss("chosen", torch.zeros(1, 2, 8, 8), target)
 
 
@@ -213,7 +213,7 @@ def test_the_data_set_exchanges_them(tmp_path, monkeypatch):
     exact = Augment.exact(mirror=1)
     carried = GuidanceDataset(tmp_path / "s.zarr", augment=exact, on_the_fly=False).read_batch(range(6)).stacked
     computed = GuidanceDataset(tmp_path / "s.zarr", augment=exact).read_batch(range(6)).stacked
-    torch.testing.assert_close(carried["maps"]["geodesic"], computed["maps"]["geodesic"], atol=5e-5, rtol=0)
+    torch.testing.assert_close(carried["maps"]["geodesic"], computed["maps"]["geodesic"], atol=2e-4, rtol=0)
     swapped = (carried["joints_mm"] @ carried["undo"].transpose(1, 2))[:, list(TWO.swapped)]
     torch.testing.assert_close(swapped, plain["joints_mm"], atol=1e-2, rtol=0)
 
