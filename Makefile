@@ -35,7 +35,7 @@ docs: .venv/.dev
 	$(BIN)/mkdocs build --strict --quiet
 
 test: lint docs
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --durations 15 --cov
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --durations 15
 
 test-oldest:
 	PYTHON=$(PYTHON) .ci/oldest
