@@ -7,7 +7,7 @@ import sys
 
 NAMES = (
     "kernels", "build", "scale", "fidelity", "synth", "augment", "training", "ablation", "storage", "reading",
-    "readers", "png",
+    "readers", "png", "index",
 )  # fmt: skip
 #: Take more than ten minutes, and run only when named.
 LONG = ("training", "ablation")

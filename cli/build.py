@@ -44,17 +44,15 @@ _PLAN_OPTIONS = (
     click.option("--memory", metavar="8GB|50%", help="Start no more workers than fit into this."),
     click.option(
         "--split",
-        type=click.Choice(["train", "test", "all"]),
+        type=click.Choice(["train", "val", "test", "all"]),
         default="all",
         show_default=True,
         help="Which part of the data set.",
     ),
     click.option(
         "--center",
-        metavar="joints|com|FILE",
-        default="joints",
-        show_default=True,
-        help="Where the cube's centre is.",
+        metavar="joints|mean|com|FILE",
+        help="Where the cube's centre is; by default the data set's own, joints for most.",
     ),
     click.option(
         "--half-side", type=float, metavar="MM", help="Half the cube's side; by default the data set's own."

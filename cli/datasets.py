@@ -16,7 +16,7 @@ from ._terminal import echo
 @click.option("--overlay", type=click.IntRange(min=0), metavar="N", help="Draw the joints of frame N on its depth.")
 @click.option("--root", metavar="DIR", help="For --overlay: where the files are; by default $GMAPS_DATA/<name>.")
 @click.option(
-    "--split", type=click.Choice(["train", "test", "all"]), help="For --overlay: of which part N is; by default all."
+    "--split", type=click.Choice(["train", "val", "test", "all"]), help="For --overlay: N's part; by default all."
 )
 @click.option("--save", metavar="P.png", help="For --overlay: the picture; by default NAME-N.png here.")
 @click.option("-O", "--option", "pairs", multiple=True, metavar="KEY=VALUE", help="An option of the data set.")

@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("predictions", metavar="PRED.txt [PRED2.txt ...]", nargs=-1, required=True)
-@click.option("--dataset", metavar="NAME", help="nyu, icvl, msra, hands17, ...; a store knows its own.")
+@click.option("--dataset", metavar="NAME", help="nyu, icvl, msra, hands17, dexycb, ...; a store knows its own.")
 @click.option(
     "--groundtruth", metavar="GT.txt", required=True, help="True joints: a file of this format, or a store."
 )
-@click.option("--coords", metavar="uvd|xyz", help="What PRED.txt holds; by default uvd, and xyz for hands17.")
+@click.option("--coords", metavar="uvd|xyz", help="uvd or xyz in PRED.txt; by default as usual for the set.")
 @click.option("--groundtruth-coords", metavar="uvd|xyz", help="The same of GT.txt.")
 @click.option(
     "--axes",
@@ -127,6 +127,16 @@ def _print(found: list[Evaluation]) -> None:
         rows.append((e.name, *(f"{100 * v:.2f}" for v in rates), *pck))
     print_table(rows, header, right=range(1, len(header)))
     echo()
+    if found[0].aligned:
+        _print_alignments(found)
     means = [e.joint_means for e in found]
     rows = [(joint, *(f"{m[joint]:.3f}" for m in means)) for joint in means[0]]
     print_table(rows, ("joint", *(e.name for e in found)), right=range(1, len(found) + 1))
+
+
+def _print_alignments(found: list[Evaluation]) -> None:
+    ways = list(found[0].alignments)
+    header = ("method", *(f"{way} {what}" for way in ways for what in ("mm", "AUC50")))
+    rows = [(e.name, *(f"{v:.3f}" for pair in e.alignments.values() for v in pair)) for e in found]
+    print_table(rows, header, right=range(1, len(header)))
+    echo()

@@ -83,6 +83,7 @@ def _predict_store(path: str, as_json: bool, options: dict[str, Any]) -> None:
     import numpy as np
 
     from gmaps.evaluation.files import write_table
+    from gmaps.evaluation.results import numbered_results
     from gmaps.inference.predictor import Predictor, store_camera, to_uvd
     from gmaps.store import open_store
 
@@ -94,11 +95,13 @@ def _predict_store(path: str, as_json: bool, options: dict[str, Any]) -> None:
     skeleton = None if options["all_joints"] else store.skeleton
     out = options["out"]
     error = float(np.nanmean(found.errors))
-    uvd = to_uvd(found.joints, camera, skeleton)
+    names, values = numbered_results(store, found.joints, found.rejected)
+    if not names:
+        values = to_uvd(found.joints, camera, skeleton)
     if out == "-":
-        np.savetxt(sys.stdout, uvd.reshape(len(uvd), -1), fmt="%.3f")
+        np.savetxt(sys.stdout, values.reshape(len(values), -1), fmt="%.3f")
     elif out is not None:
-        write_table(out, uvd)
+        write_table(out, values, names=names)
     if as_json:
         print_json({"frames": len(found.joints), "rejected": found.rejected.tolist(), "mean_error_mm": error,
                     "seconds": seconds, "out": out})  # fmt: skip

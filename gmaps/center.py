@@ -38,7 +38,8 @@ def find_center(
     frame
         Depth and joints.
     how
-        "joints": the middle of the joints' bounding box, as HandMap takes it; needs labels. "com": the centre of
+        "joints": the middle of the joints' bounding box, as HandMap takes it; needs labels. "mean": the mean of the
+        joints, as the literature of DexYCB takes it; needs labels, too. "com": the centre of
         mass of the points, from nothing but depth: the nearest surface within `depth_range`, then mean shift with a
         box of the cube's size; within the frame's own box, where it has one. Or a position (3,), mm.
     half_side
@@ -61,16 +62,33 @@ def find_center(
         if position.shape != (3,) or not np.isfinite(position).all():
             raise FrameError(f"{frame.name}: its row of the centre file is marked invalid")
         return float(position[0]), float(position[1]), float(position[2])
-    if how == "joints":
+    if how in ("joints", "mean"):
         if not frame.labelled:
             raise FrameError(f"{frame.name}: has no labels, so take its centre from its depth: --center com")
-        middle: Center = joint_kernels.middle(np.ascontiguousarray(frame.joints, np.float32))
+        middle: Center = center_of_joints(frame.joints, how)
         if not math.isfinite(sum(middle)):
             raise FrameError(f"{frame.name}: a joint is not a number")
         return middle
     if how == "com":
         return _center_of_mass(frame, half_side, depth_range)
-    raise UsageError(f"the centre comes from 'joints', 'com' or a position, not {how!r}")
+    raise UsageError(f"the centre comes from 'joints', 'mean', 'com' or a position, not {how!r}")
+
+
+def center_of_joints(joints: NDArray[np.floating], how: str) -> Center:
+    """The middle of the joints' bounding box ("joints"), or their mean ("mean"): mm; not finite where a joint is not.
+
+    Parameters
+    ----------
+    joints : (J, 3)
+        mm.
+    how
+        "joints" or "mean".
+    """
+    if how == "mean":
+        x, y, z = np.asarray(joints, np.float64).mean(axis=0).tolist()
+        return x, y, z
+    middle: Center = joint_kernels.middle(np.ascontiguousarray(joints, np.float32))
+    return middle
 
 
 def _center_of_mass(frame: Frame, half_side: float, depth_range: tuple[float, float]) -> Center:
@@ -158,7 +176,7 @@ def load_centers(path: str | os.PathLike[str], camera: Camera, count: int) -> ND
     try:
         lines, numbers = filled_lines(file.read_bytes())
     except FileNotFoundError:
-        raise DatasetError(f"{file}: no such centre file; --center takes 'joints', 'com' or a file") from None
+        raise DatasetError(f"{file}: no such centre file; --center takes 'joints', 'mean', 'com' or a file") from None
     except OSError as error:
         raise DatasetError(f"{file}: cannot be read as a centre file: {error}") from None
     rows = np.full((len(lines), 3), np.nan)

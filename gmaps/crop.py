@@ -15,6 +15,9 @@ from gmaps.frame import Crop, Cube, Frame, Projection
 from gmaps.kernels import joints as joint_kernels
 from gmaps.kernels import raster
 
+#: Ways to find the centre of the cube; "file" takes a row of a centre file.
+CENTERS = ("joints", "mean", "com", "file")
+
 
 @dataclass(frozen=True)
 class CropParams:
@@ -29,7 +32,7 @@ class CropParams:
     half_side
         Half the side of the cube, mm.
     center
-        "joints", "com" or "file": see `gmaps.center`.
+        "joints", "mean", "com" or "file": see `gmaps.center`.
     """
 
     size: int = 128
@@ -44,8 +47,8 @@ class CropParams:
             raise unknown_name("projection", self.projection, get_args(Projection))
         if not (np.isfinite(self.half_side) and self.half_side > 0):
             raise UsageError(f"half_side must be positive (mm), got {self.half_side}")
-        if self.center not in ("joints", "com", "file"):
-            raise unknown_name("way to find the centre", self.center, ("joints", "com", "file"))
+        if self.center not in CENTERS:
+            raise unknown_name("way to find the centre", self.center, CENTERS)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON values."""

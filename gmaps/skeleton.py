@@ -243,7 +243,21 @@ def _hands17() -> Skeleton:
     return Skeleton("hands17", tuple(joints), tuple(parents), fingers)
 
 
-SKELETONS: dict[str, Skeleton] = {s.name: s for s in (_msra21(), _nyu36(), _nyu14(), _icvl16(), _hands17())}
+def _openpose21() -> Skeleton:
+    # Wrist, then thumb to little finger, each from the root to the tip: OpenPose's order, and that of most since.
+    joints, parents = ["wrist"], [-1]
+    fingers: dict[str, tuple[int, ...]] = {"palm": (0,)}
+    for f in FINGERS:
+        first = len(joints)
+        joints += [f"{f}_{part}" for part in ("mcp", "pip", "dip", "tip")]
+        parents += [0, first, first + 1, first + 2]
+        fingers[f] = tuple(range(first, first + 4))
+    return Skeleton("openpose21", tuple(joints), tuple(parents), fingers)
+
+
+SKELETONS: dict[str, Skeleton] = {
+    s.name: s for s in (_msra21(), _nyu36(), _nyu14(), _icvl16(), _hands17(), _openpose21())
+}
 
 
 def get_skeleton(name: str) -> Skeleton:

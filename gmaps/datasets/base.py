@@ -21,7 +21,7 @@ from gmaps.skeleton import Skeleton
 if TYPE_CHECKING:  # a list of names need not wait for Numba
     from gmaps.frame import Frame
 
-Split = Literal["train", "test", "all"]
+Split = Literal["train", "val", "test", "all"]
 #: Names that a store's own arrays, and what training gives, have already.
 RESERVED = frozenset(
     (
@@ -55,6 +55,13 @@ class Index:
         Positions in `subjects` and `sequences`.
     subjects, sequences
         What these are called: ("P0", ...), ("1", ..., "Y").
+    camera : (N,) int16, optional
+        Positions in `cameras`, of sets that several cameras saw.
+    cameras
+        What these are called.
+    time : (N,) int32, optional
+        The moment of each frame within its sequence, the same for all cameras; by default frames of a sequence are
+        in the order of their numbers.
     """
 
     frame: NDArray[np.int64]
@@ -62,9 +69,27 @@ class Index:
     sequence: NDArray[np.int16]
     subjects: tuple[str, ...]
     sequences: tuple[str, ...]
+    camera: NDArray[np.int16] | None = None
+    cameras: tuple[str, ...] = ()
+    time: NDArray[np.int32] | None = None
 
     def __len__(self) -> int:
         return len(self.frame)
+
+    def tracks(self) -> list[NDArray[np.int64]]:
+        """Each sequence as one camera saw it: its positions in the order of time, for tracking.
+
+        Returns
+        -------
+        list of (n,) int64
+            Positions of the index, each in one of them; by subject, sequence and camera.
+        """
+        camera = np.zeros(len(self), np.int16) if self.camera is None else self.camera
+        time = self.frame if self.time is None else self.time
+        order = np.lexsort((time, camera, self.sequence, self.subject))
+        keys = np.stack([self.subject[order], self.sequence[order], camera[order]])
+        starts = np.flatnonzero((keys[:, 1:] != keys[:, :-1]).any(axis=0)) + 1
+        return [part.astype(np.int64) for part in np.split(order, starts) if len(part)]
 
 
 @dataclass(frozen=True)
@@ -104,6 +129,8 @@ class DatasetInfo:
     skeleton: str
     splits: tuple[Split, ...] = ("train", "test", "all")
     half_side: float = 120.0
+    #: Where the cube's centre is unless a build says otherwise: see `gmaps.center`.
+    center: str = "joints"
     #: Depths (mm) between which the hand is looked for when the centre comes from the points themselves.
     depth_range: tuple[float, float] = (100.0, 1000.0)
     notes: str = ""
@@ -164,19 +191,23 @@ class Window:
         Half the side of the cube, mm; None where nobody knows yet where the cube will be, and all that the camera
         saw is needed.
     center : (3,), optional
-        Of the cube, mm, camera axes; None where it is the middle of the box around the frame's own joints. Not finite
-        where it is invalid.
+        Of the cube, mm, camera axes; None where it follows from the frame's own joints. Not finite where it is
+        invalid.
+    of
+        How it follows from the joints: "joints", the middle of the box around them, or "mean".
     """
 
     half_side: float | None = None
     center: NDArray[np.floating] | None = None
+    of: str = "joints"
 
 
 class DataSet(Protocol):
     """One reader. Made by `gmaps.load_dataset`; light to pickle: `spec()` says all that remakes it.
 
-    Two more attributes may be there: `arrays`, a tuple of `FrameArray`, for what every frame has besides depth and
-    joints; and `labelled`, False where it is known before a frame is read that none has joints.
+    Further attributes may be there: `arrays`, a tuple of `FrameArray`, for what every frame has besides depth and
+    joints; `labelled`, False where it is known before a frame is read that none has joints; and `camera_of`, which
+    gives the camera of the whole image at a position, where `camera` is not that of all frames.
     """
 
     info: DatasetInfo
@@ -216,6 +247,12 @@ class DataSet(Protocol):
         """JSON values that decide what `read` returns, but for the root's place on disk: release, counts, seed,
         a digest of the labels. Part of a store's fingerprint."""
         ...
+
+
+def camera_of(dataset: DataSet, i: int) -> Camera:
+    """The camera of the whole image at position i."""
+    own: Callable[[int], Camera] | None = getattr(dataset, "camera_of", None)
+    return dataset.camera if own is None else own(i)
 
 
 def read_window(dataset: DataSet, i: int, window: Window) -> Frame:

@@ -43,6 +43,14 @@ class Protocol:
         Joints of the data set's full skeleton that are evaluated, in the order of `joints`, where it has more.
     whole
         How many joints the full skeleton has, where it has more.
+    aligned
+        What else is judged, besides joints as they are: "root", with first joints put upon each other, and
+        "procrustes", after the similarity that fits best.
+    numbered
+        Whether a line of a result file begins with the place of its frame in the split, and frames without a hand
+        are left out.
+    sided
+        Whether a store may hold left hands mirrored, and results are of hands as the camera saw them.
     """
 
     name: str
@@ -55,6 +63,9 @@ class Protocol:
     other_release: tuple[int, str] | None = None
     evaluated: tuple[int, ...] = ()
     whole: int = 0
+    aligned: tuple[str, ...] = ()
+    numbered: bool = False
+    sided: bool = False
 
     @property
     def frames(self) -> int:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gmaps.camera import Camera
+from gmaps.center import center_of_joints
 from gmaps.datasets.base import DatasetInfo, FrameArray, Index, Split, Window
 from gmaps.errors import DatasetError, FrameError, RowError, UsageError
 from gmaps.formats.litter import is_litter
@@ -73,6 +74,10 @@ class Reader:
         root = {} if self.root is None else {"root": str(self.root)}
         return {"name": self.info.name, **root, "split": self.split, **self.options}
 
+    def camera_of(self, i: int) -> Camera:
+        """The camera of the whole image at position i: `camera`, where a data set has one for all."""
+        return self.camera
+
     def position(self, i: int) -> int:
         """i, when it is a position of the index.
 
@@ -116,7 +121,7 @@ def cube_window(camera: Camera, joints: NDArray[np.float32], window: Window | No
     whole = 0, camera.height, 0, camera.width
     if window is None or window.half_side is None:
         return whole
-    center = joint_kernels.middle(joints) if window.center is None else window.center
+    center = center_of_joints(joints, window.of) if window.center is None else window.center
     x, y, z = (float(v) for v in center)
     if not math.isfinite(x + y + z):
         return whole

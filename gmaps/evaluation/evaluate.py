@@ -15,7 +15,16 @@ from gmaps.errors import UsageError
 from gmaps.evaluation.axes import AXES, refuse_other_convention, refuse_other_truth, turn
 from gmaps.evaluation.files import read_table
 from gmaps.evaluation.groundtruth import GroundTruth
-from gmaps.evaluation.metrics import THRESHOLDS_MM, Over, area_under, joint_errors, pck_2d, success_rate
+from gmaps.evaluation.metrics import (
+    NEAR_MM,
+    THRESHOLDS_MM,
+    Over,
+    align,
+    area_under,
+    joint_errors,
+    pck_2d,
+    success_rate,
+)
 from gmaps.evaluation.protocols import Protocol
 from gmaps.evaluation.viewpoint import palm_angles, viewpoint_curves
 
@@ -47,6 +56,8 @@ class Evaluation:
         Whether the angles come from the joints, by `palm_angles`.
     pck : (3,) float64, optional
         Share of joints within 0.05, 0.1 and 0.2 of the hand's box in the image.
+    aligned
+        Way -> (N, J) mm, errors after each alignment that the protocol judges, too: see `align`.
     """
 
     name: str
@@ -56,6 +67,17 @@ class Evaluation:
     angles: NDArray[np.float64] | None = None
     derived_angles: bool = False
     pck: NDArray[np.float64] | None = None
+    aligned: dict[str, NDArray[np.float64]] = field(default_factory=dict)
+
+    @property
+    def alignments(self) -> dict[str, tuple[float, float]]:
+        """Way -> mean error, mm, and area under the curve of all joints from 0 to 50 mm; "absolute" first."""
+        if not self.aligned:
+            return {}
+        ways = {"absolute": self.errors, **self.aligned}
+        return {
+            way: (float(e.mean()), area_under(success_rate(e, NEAR_MM, "joint"), NEAR_MM)) for way, e in ways.items()
+        }
 
     @property
     def mean_error(self) -> float:
@@ -106,6 +128,10 @@ class Evaluation:
             "thresholds_mm": THRESHOLDS_MM.tolist(),
             "success_rate": {over: self.success(over).tolist() for over in _OVER},
         }
+        if self.aligned:
+            found["alignments"] = {
+                way: {"mean_error_mm": mean, "auc_50mm": area} for way, (mean, area) in self.alignments.items()
+            }
         if self.pck is not None:
             found["pck_2d"] = dict(zip(map(str, PCK_AT), self.pck.tolist(), strict=True))
         if self.angles is not None:
@@ -177,7 +203,8 @@ def evaluate_joints(
     if derived and protocol.palm is not None:
         angles = palm_angles(b, *protocol.palm)
     found = None if angles is None else np.asarray(angles, np.float64)
-    return Evaluation(name, protocol, errors, groups, found, derived, _pck(a, b, protocol, pck))
+    aligned = {way: joint_errors(align(a, b, way), b) for way in protocol.aligned}
+    return Evaluation(name, protocol, errors, groups, found, derived, _pck(a, b, protocol, pck), aligned)
 
 
 def _pck(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,9 @@ from gmaps.camera import Camera
 from gmaps.errors import PredictionError, StoreError
 from gmaps.evaluation.files import Table, read_table
 from gmaps.evaluation.protocols import Protocol
+
+if TYPE_CHECKING:
+    from gmaps.store import Store
 
 
 @dataclass(frozen=True)
@@ -55,9 +58,11 @@ class GroundTruth:
         Raises
         ------
         PredictionError
-            Another number of rows, or names in another order.
+            Another number of rows, or names in another order; for a numbered protocol a frame twice or not at all.
         """
         rows = len(self.valid)
+        if protocol.numbered and table.names:
+            return table.values[self._numbered(table)]
         if len(table) != rows and len(table) != self.frames:
             hint = "frames and rows must correspond one to one"
             if protocol.other_release and len(table) == protocol.other_release[0]:
@@ -72,6 +77,48 @@ class GroundTruth:
                         "there; sort one as the other"
                     )
         return table.values[self.valid] if whole else table.values
+
+    def _numbered(self, table: Table) -> NDArray[np.int64]:
+        """Rows of a table whose names are places of frames, in the order of the valid frames."""
+        if self.names and all(name.isascii() and name.isdigit() for name in self.names):
+            places = [int(name) for name in self.names]
+        else:
+            places = np.flatnonzero(self.valid).tolist()
+        row_of: dict[int, int] = {}
+        for k, name in enumerate(table.names):
+            if not (name.isascii() and name.isdigit() and len(name) < 10):
+                raise PredictionError(
+                    f"{table.path}, line {table.lines[k]}: begins with {name[:30]!a}, where the place of its frame "
+                    "in the split is to stand, 0 and on"
+                )
+            if row_of.setdefault(int(name), k) != k:
+                raise PredictionError(f"{table.path}, line {table.lines[k]}: frame {name} is there twice")
+        missing = [place for place in places if place not in row_of]
+        if missing:
+            raise PredictionError(
+                f"{table.path}: {len(missing):,} of {len(places):,} frames have no line, the first is {missing[0]}"
+            )
+        return np.array([row_of[place] for place in places], np.int64)
+
+
+def own_sides(store: Store) -> NDArray[np.float64] | None:
+    """(N,) what x of a store's joints is multiplied with to be as the camera saw them; None where they are.
+
+    Parameters
+    ----------
+    store
+        Of a data set that may mirror left hands.
+
+    Raises
+    ------
+    StoreError
+        They are mirrored, and the store does not keep which.
+    """
+    if store.attributes["dataset"].get("spec", {}).get("mirror") != "left":
+        return None
+    if "side" not in store.further:
+        raise StoreError(f"{store.path}: left hands are mirrored, and it does not keep which: build with arrays=side")
+    return np.where(np.asarray(store.column("side")) < 0, -1.0, 1.0)
 
 
 def read_groundtruth(path: str | os.PathLike[str], protocol: Protocol, coordinates: str | None = None) -> GroundTruth:
@@ -111,6 +158,9 @@ def _from_store(path: Path, protocol: Protocol) -> GroundTruth:
     if not valid.any():
         raise StoreError(f"{path}: all its frames were rejected, so there is nothing to compare with")
     joints = protocol.select(np.asarray(store.column("joints"), np.float64))
+    sides = own_sides(store) if protocol.sided else None
+    if sides is not None:
+        joints[..., 0] *= sides[:, None]
     if protocol.coordinates == "uvd" and "camera" in store.attributes:
         # Data set and evaluation may take other focal lengths (ICVL); a file of pixels knows only the latter.
         joints[valid] = protocol.camera.unproject(Camera(**store.attributes["camera"]).project(joints[valid]))

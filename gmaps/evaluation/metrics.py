@@ -11,6 +11,8 @@ from gmaps.errors import UsageError, unknown_name
 
 #: Where the field draws its success curves, mm.
 THRESHOLDS_MM: NDArray[np.int64] = np.arange(85)
+#: Where papers on hands with objects draw theirs, mm: joint by joint, up to 5 cm.
+NEAR_MM: NDArray[np.float64] = np.linspace(0.0, 50.0, 100)
 Over = Literal["max", "mean", "joint"]
 #: See `pck_2d`.
 PCK_DEFINITIONS = ("box", "nsrm")
@@ -40,6 +42,44 @@ def joint_errors(predicted: ArrayLike, true: ArrayLike) -> NDArray[np.float64]:
     if a.shape != b.shape or a.ndim != 3 or a.shape[2] != 3 or not a.size:
         raise UsageError(f"joints have shape (N, J, 3), predicted and true alike; got {a.shape} and {b.shape}")
     result: NDArray[np.float64] = np.linalg.norm(a - b, axis=2)
+    return result
+
+
+def align(predicted: ArrayLike, true: ArrayLike, how: str) -> NDArray[np.float64]:
+    """Predictions, moved to where they fit the truth best.
+
+    Parameters
+    ----------
+    predicted, true : (N, J, 3)
+        mm.
+    how
+        "root": each frame's first joint is put upon the true one. "procrustes": each frame is turned, moved and
+        scaled; as the field's programs do it (FreiHAND, Zimmermann et al., ICCV 2019), which admit a reflection.
+
+    Returns
+    -------
+    (N, J, 3) float64
+        mm.
+
+    Raises
+    ------
+    UnknownNameError
+        No such way.
+    UsageError
+        As `joint_errors`.
+    """
+    a, b = np.asarray(predicted, np.float64), np.asarray(true, np.float64)
+    joint_errors(a, b)  # refuses shapes
+    if how == "root":
+        return a - a[:, :1] + b[:, :1]
+    if how != "procrustes":
+        raise unknown_name("alignment", how, ("root", "procrustes"))
+    middle_a, middle_b = a.mean(axis=1, keepdims=True), b.mean(axis=1, keepdims=True)
+    a, b = a - middle_a, b - middle_b
+    u, s, vt = np.linalg.svd(a.swapaxes(1, 2) @ b)
+    size = (a * a).sum(axis=(1, 2))
+    scale = np.divide(s.sum(axis=1), size, out=np.zeros(len(a)), where=size > 0)
+    result: NDArray[np.float64] = a @ (u @ vt) * scale[:, None, None] + middle_b
     return result
 
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, Literal, overload
 
-from gmaps.crop import CropParams
+from gmaps.crop import CENTERS, CropParams
 from gmaps.datasets import load_dataset
 from gmaps.datasets.base import DataSet, Split
 from gmaps.errors import UsageError
@@ -56,7 +56,7 @@ def build(  # type: ignore[misc]  # the options of both are these
     workers: int | None = None,
     scheduler: str | None = None,
     limit: int | None = None,
-    center: str | os.PathLike[str] = "joints",
+    center: str | os.PathLike[str] | None = None,
     half_side: float | None = None,
     crop_size: int = 128,
     projection: Projection = "orthographic",
@@ -99,7 +99,8 @@ def build(  # type: ignore[misc]  # the options of both are these
     limit
         Use the first frames only.
     center
-        "joints", "com", or the path of a centre file with a row for each frame of the split.
+        "joints", "mean", "com", or the path of a centre file with a row for each frame of the split; the data set's
+        own by default, which is "joints" for most.
     half_side
         Half the side of the cube, mm; the data set's own by default.
     crop_size, projection
@@ -152,10 +153,11 @@ def build(  # type: ignore[misc]  # the options of both are these
     check_process(workers, scheduler)
     over, budget = parse_max_rejects(max_rejects), parse_memory(memory)
     data = _data_set(dataset, root, split, dataset_options)
-    named = os.fspath(center) in ("joints", "com")
+    center = getattr(data.info, "center", "joints") if center is None else os.fspath(center)
+    named = center in CENTERS[:-1]
     side = float(data.info.half_side if half_side is None else half_side)
-    crop = CropParams(crop_size, projection, side, os.fspath(center) if named else "file")
-    source = FrameCrops(data, crop, None if named else os.fspath(center), dataset if isinstance(dataset, str) else "")
+    crop = CropParams(crop_size, projection, side, center if named else "file")
+    source = FrameCrops(data, crop, None if named else center, dataset if isinstance(dataset, str) else "")
     kinds = (maps,) if isinstance(maps, str) else tuple(maps)
     spec = BuildSpec.of_frames(
         source,

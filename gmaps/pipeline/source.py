@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from gmaps.center import load_centers
 from gmaps.crop import CropParams, crop_dataset_frame
 from gmaps.datasets import load_dataset, loads_anywhere
-from gmaps.datasets.base import DataSet, FrameArray, Index, Window, read_window
+from gmaps.datasets.base import DataSet, FrameArray, Index, Window, camera_of, read_window
+from gmaps.datasets.reader import Reader
 from gmaps.errors import DatasetError, FrameError, GmapsError, UsageError
 from gmaps.frame import Crop, Cube
 from gmaps.pipeline.fingerprint import array_digest
@@ -106,19 +107,31 @@ class FrameCrops:
         """(N, 3) mm, rows of the centre file; None without one."""
         if self.center_file is None:
             return None
+        if "uvd" in os.path.basename(self.center_file) and len(self.dataset.index().cameras) > 1:
+            raise DatasetError(
+                f"{self.center_file}: u v d say nothing where frames are of {len(self.dataset.index().cameras)} "
+                f"cameras, as those of {self.name}: write x y z, and no uvd in the file's name"
+            )
         return load_centers(self.center_file, self.dataset.camera, len(self.dataset))
 
     def crop(self, i: int) -> Crop:
         """Reads frame i, or the part of it that the crop needs, and crops it."""
         center = None if self.centers is None else self.centers[i]
-        window = Window(None if self.params.center == "com" else self.params.half_side, center)
+        window = self._window(center)
         frame = read_window(self.dataset, i, window)
         for a in self.arrays:
             value = frame.arrays.get(a.name)
             if value is None or np.shape(value) != a.shape:
                 what = "is missing" if value is None else f"has shape {np.shape(value)}, not {a.shape}"
                 raise FrameError(f"{frame.name}: {a.name} {what}, which {self.name} declares of every frame")
-        return crop_dataset_frame(frame, self.dataset.info.depth_range, self.params, center, self.dataset.camera)
+        whole = camera_of(self.dataset, i)
+        return crop_dataset_frame(frame, self.dataset.info.depth_range, self.params, center, whole)
+
+    def _window(self, center: NDArray[np.floating] | None) -> Window:
+        how = self.params.center
+        # A reader that is none of ours may know one way alone by which a centre follows from joints.
+        unknown = how == "com" or (how == "mean" and not isinstance(self.dataset, Reader))
+        return Window(None if unknown else self.params.half_side, center, "mean" if how == "mean" else "joints")
 
     @property
     def arrays(self) -> tuple[FrameArray, ...]:

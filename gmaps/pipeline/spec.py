@@ -253,5 +253,5 @@ def _check_labels(source: FrameCrops, maps: MapParams) -> None:
             f"the frames of {name} have no joints, and {', '.join(needy)} must have them: take --center com and "
             f"--maps of {alone}"
         )
-    if source.params.center == "joints":
+    if source.params.center in ("joints", "mean"):
         raise UsageError(f"the frames of {name} have no joints to take the centre from: say --center com")

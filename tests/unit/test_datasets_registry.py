@@ -27,17 +27,15 @@ def test_the_built_in_ones_are_listed():
     assert list(list_datasets()) == sorted(list_datasets())
 
 
-@pytest.mark.parametrize("name", ["bighand", "hands17", "icvl", "msra", "nyu", "synthetic"])
+@pytest.mark.parametrize("name", ["bighand", "dexycb", "hands17", "icvl", "msra", "nyu", "synthetic"])
 def test_info_says_what_a_newcomer_needs(name):
     info = dataset_info(name)
     assert info.name == name
     assert info.needs_root == (name != "synthetic")
     assert all((info.title, info.homepage, info.terms, info.tree, info.citation))
     assert get_skeleton(info.skeleton).name == info.skeleton
-    assert (
-        info.half_side
-        == {"bighand": 125, "hands17": 125, "icvl": 125, "msra": 120, "nyu": 150, "synthetic": 120}[name]
-    )
+    own = {"hands17": 125, "bighand": 125, "icvl": 125, "dexycb": 125, "nyu": 150}
+    assert info.half_side == own.get(name, 120)
 
 
 @pytest.mark.parametrize("call", [load_dataset, dataset_info, check_dataset])
@@ -156,7 +154,7 @@ def test_without_protocol_another_distributions_data_set_has_no_evaluation(monke
     add_plugin(monkeypatch, "theirs", their_module())
     with pytest.raises(UnknownNameError, match="no evaluation called 'theirs'"):
         evaluation.get_protocol("theirs")
-    assert set(evaluation.PROTOCOLS) == {"hands17", "icvl", "msra", "nyu", "synthetic"}
+    assert set(evaluation.PROTOCOLS) == {"dexycb", "hands17", "icvl", "msra", "nyu", "synthetic"}
 
 
 def test_another_distribution_does_not_replace_ours(monkeypatch):
