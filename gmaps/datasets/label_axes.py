@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 from gmaps.conventions import SHARE, Reading, ways
 from gmaps.datasets.base import DataSet
+from gmaps.datasets.children import scout
+from gmaps.errors import FrameError
 from gmaps.frame import Frame
 
 #: Frames that are looked at, and of how many something can be told.
@@ -38,14 +40,16 @@ def judge_labels(dataset: DataSet) -> Verdict | None:
     """
     if not getattr(dataset, "labelled", True):
         return None
-    frames = []
-    for i in np.unique(np.linspace(0, len(dataset) - 1, _FRAMES).astype(int)).tolist():
+
+    def read(i: int) -> Frame:
         try:
-            frame = dataset.read(i)
-        except Exception:  # a frame that breaks is the build's business, which says where it broke
-            continue
-        if frame.labelled and np.isfinite(frame.joints).all():
-            frames.append(frame)
+            return dataset.read(i)
+        except Exception as error:  # a frame that breaks is the build's business, which says where it broke
+            raise FrameError(str(error)) from error
+
+    rows = np.unique(np.linspace(0, len(dataset) - 1, _FRAMES).astype(int)).tolist()
+    found = [frame for _, frame in scout(read, rows) if isinstance(frame, Frame)]
+    frames = [f for f in found if f.labelled and np.isfinite(f.joints).all()]
     if len(frames) < _FEWEST:
         return None
     return _judge(frames)

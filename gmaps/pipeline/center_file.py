@@ -8,8 +8,9 @@ from numpy.typing import NDArray
 from gmaps.center import find_center
 from gmaps.conventions import find_reading
 from gmaps.datasets.base import DataSet
+from gmaps.datasets.children import scout
 from gmaps.datasets.label_axes import judge_labels
-from gmaps.errors import DatasetError, FrameError
+from gmaps.errors import DatasetError
 
 #: Frames that are looked at.
 _FRAMES = 24
@@ -73,17 +74,15 @@ def check_centers(dataset: DataSet, centers: NDArray[np.float32], path: str) -> 
 
 def _hands(dataset: DataSet, rows: NDArray[np.int64]) -> tuple[list[int], NDArray[np.float64]]:
     """Rows whose hand is known, by joints or else by depth, and about where it is, mm."""
-    info, kept, middles = dataset.info, [], []
-    for row in rows.tolist():
-        try:
-            frame = dataset.read(row)
-            middles.append(
-                find_center(frame, "joints" if frame.labelled else "com", info.half_side, info.depth_range)
-            )
-            kept.append(row)
-        except FrameError:
-            continue
-    return kept, np.array(middles, np.float64)
+    info = dataset.info
+
+    def middle(row: int) -> NDArray[np.float64]:
+        frame = dataset.read(row)
+        how = "joints" if frame.labelled else "com"
+        return np.asarray(find_center(frame, how, info.half_side, info.depth_range), np.float64)
+
+    found = {row: m for row, m in scout(middle, rows.tolist()) if isinstance(m, np.ndarray)}
+    return list(found), np.array(list(found.values()), np.float64)
 
 
 def _cure(coordinates: str, read_as: str) -> str:

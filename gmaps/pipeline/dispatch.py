@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import logging
 import multiprocessing
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from gmaps.datasets.children import CAN_FORK
 from gmaps.errors import GmapsError, UsageError
 from gmaps.pipeline.ledger import ShardRecord
 from gmaps.pipeline.plan import Plan
 from gmaps.pipeline.source import CropSource
+from gmaps.pipeline.suspects import RowNote
 from gmaps.pipeline.worker import build_shard, write_shard
 
 if TYPE_CHECKING:
@@ -19,6 +22,8 @@ if TYPE_CHECKING:
 
 #: Shards that wait for each thread, so that none is ever idle and the scheduler never drowns.
 IN_FLIGHT = 2
+#: Shards that may end workers; where there are more, it is no matter of frames.
+MOST_DEADLY = 32
 #: What a script must do that builds with worker processes.
 GUARD = 'call gmaps.build below `if __name__ == "__main__":`, or with workers=0'
 #: Where a cluster of our own listens.
@@ -36,10 +41,33 @@ _SETTINGS = {
     "distributed.scheduler.http.routes": [],
     "distributed.worker.memory.monitor-interval": "1s",
     "distributed.admin.system-monitor.interval": "5s",
+    # A shard that was being made, or waiting, where a second worker died is made here, row by row.
+    "distributed.scheduler.allowed-failures": 1,
 }
 
 
-def make_shards(plan: Plan, source: CropSource, todo: Sequence[int], scheduler: str | None) -> Iterator[ShardRecord]:
+@dataclass(frozen=True)
+class Suspicion:
+    """What is known of rows that end the process which makes them, and who is told more of it.
+
+    Parameters
+    ----------
+    rows
+        They are made in children, where this process makes shards.
+    note
+        Where this process notes the row that it makes.
+    say
+        Told what becomes of shards that ended workers.
+    """
+
+    rows: frozenset[int]
+    note: RowNote
+    say: Callable[[str], None]
+
+
+def make_shards(
+    plan: Plan, source: CropSource, todo: Sequence[int], scheduler: str | None, suspicion: Suspicion
+) -> Iterator[ShardRecord]:
     """Makes shards, and yields each when it is finished, in any order.
 
     Parameters
@@ -52,6 +80,8 @@ def make_shards(plan: Plan, source: CropSource, todo: Sequence[int], scheduler: 
         Numbers of the shards.
     scheduler
         Address of a Dask scheduler; else a cluster of `plan.workers` processes is started here.
+    suspicion
+        Of rows that end a process.
 
     Raises
     ------
@@ -59,12 +89,23 @@ def make_shards(plan: Plan, source: CropSource, todo: Sequence[int], scheduler: 
         What stopped a worker, or no scheduler at the address.
     """
     if scheduler is None and plan.workers == 0:
-        for k in todo:
-            yield write_shard(source, plan.job, k)
+        with suspicion.note as note:
+            job = replace(plan.job, suspects=suspicion.rows, note=note)
+            for k in todo:
+                yield write_shard(source, job, k)
         return
     payload = source.payload()
+    deadly: list[int] = []
     with _client(scheduler, min(plan.workers, len(todo))) as client:
-        yield from _submit(client, plan, payload, todo)
+        yield from _submit(client, plan, payload, todo, deadly)
+    for k in deadly:
+        # The cluster is gone, and with it all that a fork of this process could stumble over.
+        rows = plan.job.shard_rows(k)
+        suspicion.say(
+            f"rows {rows.start} to {rows.stop - 1} were being made when workers died: they are made once more, each "
+            "in a process of its own. If there was too little memory: fewer --workers"
+        )
+        yield write_shard(source, replace(plan.job, suspects=rows), k)
 
 
 def check_process(workers: int | None, scheduler: str | None) -> None:
@@ -138,7 +179,10 @@ def _address(scheduler: str) -> str:
     return scheduler
 
 
-def _submit(client: Client, plan: Plan, payload: str | bytes, todo: Sequence[int]) -> Iterator[ShardRecord]:
+def _submit(
+    client: Client, plan: Plan, payload: str | bytes, todo: Sequence[int], deadly: list[int]
+) -> Iterator[ShardRecord]:
+    """Yields what workers make; shards that ended too many of them are added to `deadly`."""
     from distributed import KilledWorker, as_completed
 
     slots = max(sum(client.nthreads().values()), 1)
@@ -159,14 +203,18 @@ def _submit(client: Client, plan: Plan, payload: str | bytes, todo: Sequence[int
         try:
             record = future.result()
         except KilledWorker as error:
-            rows = plan.job.shard_rows(k)
-            raise GmapsError(
-                f"workers died again and again, last with rows {rows.start} to {rows.stop - 1} to do: they may have "
-                "run out of memory. Try fewer --workers. Finished shards are kept"
-            ) from error
+            deadly.append(k)
+            if len(deadly) > MOST_DEADLY or not CAN_FORK:
+                rows = plan.job.shard_rows(k)
+                raise GmapsError(
+                    f"workers died again and again, last with rows {rows.start} to {rows.stop - 1} to do: they may "
+                    "have run out of memory. Try fewer --workers. Finished shards are kept"
+                ) from error
+            record = None
         if (following := next(waiting, None)) is not None:
             running.add(submit(following))
-        yield record
+        if record is not None:
+            yield record
 
 
 @contextmanager

@@ -20,6 +20,8 @@ from gmaps.store.file_records import check_file, make_record
 from gmaps.store.writer import FileRecord, disk_errors
 
 LEDGER = "ledger.jsonl"
+#: Ends the name of the note beside a ledger that says which row is being made.
+ROW = ".row"
 #: What a record may hold, what it holds of each rejected frame, and how files of shards are called.
 _FIELDS = {"shard", "rows", "files", "rejects", "joints_outside"}
 _REJECT = {"row", "frame", "name", "reason"}

@@ -9,8 +9,8 @@ from functools import partial
 
 from gmaps.errors import UsageError
 from gmaps.maps import warm_up
-from gmaps.pipeline.dispatch import make_shards
-from gmaps.pipeline.ledger import Ledger, Part, part_ledger
+from gmaps.pipeline.dispatch import Suspicion, make_shards
+from gmaps.pipeline.ledger import ROW, Ledger, Part, part_ledger
 from gmaps.pipeline.lock import build_lock, part_lock
 from gmaps.pipeline.plan import Plan
 from gmaps.pipeline.probe import Watch, check_space, clamp_workers, probe
@@ -18,6 +18,7 @@ from gmaps.pipeline.progress import Progress
 from gmaps.pipeline.publish import finish_arguments, finished_report, open_ledger, publish
 from gmaps.pipeline.report import BuildReport, make_report
 from gmaps.pipeline.source import CropSource
+from gmaps.pipeline.suspects import RowNote
 from gmaps.pipeline.upload import WAITING
 from gmaps.store.writer import finish_store, remove_temporaries
 
@@ -43,6 +44,8 @@ def make_missing(
     """
     job = plan.job
     damaged = ledger.drop_damaged()
+    note = RowNote(ledger.path.with_suffix(ROW))
+    last = note.left()
     todo = [k for k in wanted if k not in ledger.records]
     rows = sum(len(job.shard_rows(k)) for k in wanted)
     before = rows - sum(len(job.shard_rows(k)) for k in todo)
@@ -51,6 +54,8 @@ def make_missing(
             bar.say(f"{plan.out}: going on after {len(wanted) - len(todo)} of {len(wanted)} shards")
         for problem in damaged:
             bar.say(f"made again: {problem}")
+        if last is not None:
+            bar.say(f"the last run ended without a word at row {last}: it is made in a process of its own")
         if not todo:
             return 0
         # Compiled here, so that no worker has to; and a full disk is better met now than in the night.
@@ -62,8 +67,9 @@ def make_missing(
         # Where shards are uploaded, only some of them are here at a time.
         check_space(plan, estimate, min(len(todo), WAITING + max(workers, 1)) if plan.remote else len(todo))
         watch = Watch(plan, estimate, workers)
+        suspicion = Suspicion(frozenset((*estimate.deadly, *([] if last is None else [last]))), note, bar.say)
         try:
-            for record in make_shards(replace(plan, workers=workers), source, todo, scheduler):
+            for record in make_shards(replace(plan, workers=workers), source, todo, scheduler, suspicion):
                 ledger.add(record)
                 bar.update(record.rows)
                 watch.check(sum(k not in ledger.records for k in todo))

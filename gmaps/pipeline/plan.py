@@ -33,12 +33,15 @@ class Estimate:
         Of one core for all frames.
     memory
         Bytes that one worker takes.
+    deadly
+        Rows, of those that were tried, that end the process that makes them.
     """
 
     frames: int
     bytes: int
     seconds: float
     memory: int
+    deadly: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)

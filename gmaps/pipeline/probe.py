@@ -7,7 +7,8 @@ import time
 import numpy as np
 import psutil
 
-from gmaps.errors import DiskFullError, FrameError, UsageError
+from gmaps.datasets.children import ChildDied, scout
+from gmaps.errors import DiskFullError, UsageError
 from gmaps.pipeline.plan import Estimate, Plan, free_bytes
 from gmaps.pipeline.progress import format_bytes
 from gmaps.pipeline.source import CropSource
@@ -23,28 +24,39 @@ MARGIN = 1.3
 def probe(plan: Plan, source: CropSource) -> Estimate:
     """Makes a few rows from all over the source, without writing anything.
 
-    Frames that cannot be used are skipped: they cost next to nothing.
+    Frames that cannot be used are skipped: they cost next to nothing. So are those that end the child in which they
+    are made.
     """
     job = plan.job
-    positions = np.unique(np.linspace(0, job.rows - 1, PROBE).astype(int))
-    made, size, seconds = 0, 0, 0.0
+    source.index()  # read here, and not by every child
+    positions = [int(i) for i in np.unique(np.linspace(0, job.rows - 1, PROBE).astype(int))]
     plain = sum(a.item_bytes for a in job.layout if not a.sharded)
-    for number, i in enumerate([positions[0], *positions]):
+
+    def one(i: int) -> tuple[float, int, int]:
+        """Seconds of row i, its bytes, and those of the process."""
         start = time.perf_counter()
-        try:
-            _, row = job_row(source, job.maps, int(i))
-        except FrameError:
-            continue
+        _, row = job_row(source, job.maps, i)
         length = plain + sum(len(encode_chunk(a, row[a.name])) + 16 for a in job.layout if a.sharded)
-        if number == 0:
-            continue  # the first one may compile
-        seconds += time.perf_counter() - start
-        size += length
+        return time.perf_counter() - start, length, psutil.Process().memory_info().rss
+
+    made, size, seconds, memory = 0, 0, 0.0, psutil.Process().memory_info().rss
+    compiled, deadly = False, set()
+    for i, outcome in scout(one, [positions[0], *positions]):
+        if isinstance(outcome, ChildDied):
+            deadly.add(i)
+        if not isinstance(outcome, tuple):
+            continue
+        memory = max(memory, outcome[2])
+        if not compiled:
+            compiled = True  # the first one may compile
+            continue
+        seconds += outcome[0]
+        size += outcome[1]
         made += 1
     # Plain files have room for whole shards.
     padding = plain * (job.shards * job.shard_samples - job.rows)
     scale = job.rows / max(made, 1)
-    return Estimate(made, int(size * scale) + padding, seconds * scale, psutil.Process().memory_info().rss)
+    return Estimate(made, int(size * scale) + padding, seconds * scale, memory, tuple(sorted(deadly)))
 
 
 def parse_memory(value: str | float | None) -> int | None:

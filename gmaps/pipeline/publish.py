@@ -9,7 +9,7 @@ from typing import Any
 
 from gmaps.errors import CorruptStoreError, FingerprintError, StoreError
 from gmaps.pipeline.fingerprint import differences
-from gmaps.pipeline.ledger import LEDGER, Ledger, ShardRecord
+from gmaps.pipeline.ledger import LEDGER, ROW, Ledger, ShardRecord
 from gmaps.pipeline.plan import Plan
 from gmaps.pipeline.report import BuildReport
 from gmaps.store.file_records import read_checksums
@@ -160,7 +160,7 @@ def _clear(plan: Plan) -> None:
     with disk_errors(plan.out):
         for name in (LEDGER, PLAN, MARK):
             (plan.out / name).unlink(missing_ok=True)
-        for path in plan.out.glob("ledger.part-*.jsonl"):
+        for path in (*plan.out.glob("ledger.part-*.jsonl"), *plan.out.glob(f"ledger*{ROW}")):
             path.unlink()
         _clear_old(plan)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from typing import Any
 
 from gmaps.datasets import load_dataset
 from gmaps.datasets.base import DataSet
@@ -12,6 +13,7 @@ from gmaps.maps import fingerprint
 from gmaps.pipeline.fingerprint import differences, plain
 from gmaps.pipeline.source import FrameCrops
 from gmaps.pipeline.spec import BuildSpec
+from gmaps.pipeline.suspects import try_rows
 from gmaps.pipeline.worker import make_sample, sample_row
 from gmaps.store.checksums import compare_sample
 from gmaps.store.local import Store
@@ -68,11 +70,16 @@ def recompute_rows(
         raise UsageError(f"{store.path} was built with a centre file: give it as center")
     source = FrameCrops(dataset, spec.crop, os.fspath(center) if center and spec.crop.center == "file" else None)
     problems = []
+
+    def make(row: int) -> dict[str, Any]:
+        return sample_row(*make_sample(source, row, spec.maps))
+
     for i in rows:
         sample = store[i]
         row = sample.index
         try:
-            made = sample_row(*make_sample(source, row, spec.maps))
+            # A frame may have been rejected because it ends the process that makes it.
+            made = make(row) if sample.valid else next(try_rows(make, [row]))()
         except FrameError as error:
             if sample.valid:
                 problems.append(f"row {row}: valid in the store, but its frame cannot be used now: {error}")

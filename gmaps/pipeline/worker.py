@@ -9,8 +9,8 @@ from __future__ import annotations
 import functools
 import signal
 import threading
-from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Container, Mapping
+from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from gmaps.maps import Encoder, MapParams, Maps
 from gmaps.pipeline.fingerprint import digest
 from gmaps.pipeline.ledger import ShardRecord
 from gmaps.pipeline.source import CropSource, sent_source
+from gmaps.pipeline.suspects import try_rows
 from gmaps.store.schema import ArraySpec
 from gmaps.store.writer import ShardWriter
 
@@ -48,6 +49,10 @@ class Job:
         The maps to make.
     source
         Digest of the source's fingerprint when the build was planned; empty where nobody says.
+    suspects
+        Rows of which one may end the process: they are made in children.
+    note
+        Told each row before it is made, where that is done in the process that builds.
     """
 
     root: str
@@ -56,6 +61,8 @@ class Job:
     layout: tuple[ArraySpec, ...]
     maps: MapParams
     source: str = ""
+    suspects: Container[int] = ()
+    note: Callable[[int], None] | None = None
 
     @property
     def shards(self) -> int:
@@ -93,7 +100,7 @@ def job_row(source: CropSource, maps: MapParams, i: int) -> tuple[Crop, dict[str
     """Crop i within a build, and what a `ShardWriter` gets.
 
     Other than from `make_sample`, maps that are 0 in the void come as `OnHand`, and an error that nobody foresaw says
-    which frame it was.
+    which frame it was. A frame that would end the process, as a script is ended, is one that cannot be used.
 
     Raises
     ------
@@ -107,12 +114,22 @@ def job_row(source: CropSource, maps: MapParams, i: int) -> tuple[Crop, dict[str
         return crop, _row(crop, *Encoder(maps, source.skeleton).hand(crop))
     except GmapsError:
         raise
+    except (SystemExit, KeyboardInterrupt) as error:
+        if isinstance(error, KeyboardInterrupt) and _heeds_interrupts():
+            raise
+        raise FrameError(f"{source.name} ends the process there: {error!r}") from error
     except Exception as error:
         index = source.index()
         raise GmapsError(
             f"row {i} ({frame_name(index, i)}, frame {index.frame[i]}) of {source.name} stopped the build: "
             f"{type(error).__name__}: {error}. Finished shards are kept; workers=0 shows where it broke"
         ) from error
+
+
+def _heeds_interrupts() -> bool:
+    """Whether Ctrl-C becomes a KeyboardInterrupt here: not in other threads, and not in our workers."""
+    here = threading.current_thread() is threading.main_thread()
+    return here and signal.getsignal(signal.SIGINT) is not signal.SIG_IGN
 
 
 def sample_row(crop: Crop, maps: Maps) -> dict[str, Any]:
@@ -182,16 +199,19 @@ def write_shard(source: CropSource, job: Job, shard: int) -> ShardRecord:
     rejects: list[dict[str, Any]] = []
     outside = 0
     rows = job.shard_rows(shard)
-    with ShardWriter(Path(job.root), job.layout, shard, job.shard_samples) as writer:
+    tried = try_rows(lambda i: job_row(source, job.maps, i), [i for i in rows if i in job.suspects])
+    with ShardWriter(Path(job.root), job.layout, shard, job.shard_samples) as writer, closing(tried):
         with _turn:
             for i in rows:
+                if job.note is not None:
+                    job.note(i)
                 row: dict[str, Any] = {
                     "frame": index.frame[i],
                     "subject": index.subject[i],
                     "sequence": index.sequence[i],
                 }
                 try:
-                    crop, made = job_row(source, job.maps, i)
+                    crop, made = next(tried)() if i in job.suspects else job_row(source, job.maps, i)
                     row |= made | {"valid": np.True_}
                     outside += crop.labelled and not crop.inside().all()
                 except FrameError as error:
