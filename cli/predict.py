@@ -83,7 +83,7 @@ def _predict_store(path: str, as_json: bool, options: dict[str, Any]) -> None:
     import numpy as np
 
     from gmaps.evaluation.files import write_table
-    from gmaps.evaluation.results import numbered_results
+    from gmaps.evaluation.results import numbered_results, write_json_results
     from gmaps.inference.predictor import Predictor, store_camera, to_uvd
     from gmaps.store import open_store
 
@@ -100,6 +100,8 @@ def _predict_store(path: str, as_json: bool, options: dict[str, Any]) -> None:
         values = to_uvd(found.joints, camera, skeleton)
     if out == "-":
         np.savetxt(sys.stdout, values.reshape(len(values), -1), fmt="%.3f")
+    elif out is not None and str(out).endswith(".json"):
+        write_json_results(str(out), store, found.joints)
     elif out is not None:
         write_table(out, values, names=names)
     if as_json:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -44,11 +44,16 @@ class Protocol:
     whole
         How many joints the full skeleton has, where it has more.
     aligned
-        What else is judged, besides joints as they are: "root", with first joints put upon each other, and
-        "procrustes", after the similarity that fits best.
+        What else is judged, besides joints as they are: "root", with first joints put upon each other, "scale", also
+        as large as the truth from the first joint to the root of the middle finger, and "procrustes", after the
+        similarity that fits best.
     numbered
         Whether a line of a result file begins with the place of its frame in the split, and frames without a hand
         are left out.
+    read_json
+        Of a `.json`: path -> (N, J, 3) float64, mm, camera axes, in the order of `joints`; None where there are none.
+    format_json
+        The inverse: joints -> the text of such a file.
     sided
         Whether a store may hold left hands mirrored, and results are of hands as the camera saw them.
     """
@@ -66,6 +71,8 @@ class Protocol:
     aligned: tuple[str, ...] = ()
     numbered: bool = False
     sided: bool = False
+    read_json: Callable[[str], NDArray[np.float64]] | None = None
+    format_json: Callable[[NDArray[np.float64]], str] | None = None
 
     @property
     def frames(self) -> int:

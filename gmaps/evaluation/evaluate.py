@@ -13,8 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from gmaps.errors import UsageError
 from gmaps.evaluation.axes import AXES, refuse_other_convention, refuse_other_truth, turn
-from gmaps.evaluation.files import read_table
-from gmaps.evaluation.groundtruth import GroundTruth
+from gmaps.evaluation.groundtruth import GroundTruth, is_json, read_joints
 from gmaps.evaluation.metrics import (
     NEAR_MM,
     THRESHOLDS_MM,
@@ -203,7 +202,8 @@ def evaluate_joints(
     if derived and protocol.palm is not None:
         angles = palm_angles(b, *protocol.palm)
     found = None if angles is None else np.asarray(angles, np.float64)
-    aligned = {way: joint_errors(align(a, b, way), b) for way in protocol.aligned}
+    middle = 0 if protocol.palm is None else protocol.palm[2]
+    aligned = {way: joint_errors(align(a, b, way, middle), b) for way in protocol.aligned}
     return Evaluation(name, protocol, errors, groups, found, derived, _pck(a, b, protocol, pck), aligned)
 
 
@@ -257,7 +257,8 @@ def evaluate_file(
     PredictionError
         A file that cannot be read, or does not fit the truth; the message names file, line and cure.
     """
-    table = read_table(path, protocol.counts)
+    table = read_joints(path, protocol)
+    coordinates = "xyz" if is_json(path, protocol) else coordinates
     xyz = turn(protocol.to_xyz(truth.match(table, protocol), coordinates), axes, unit, order)
     if groups is None and len(truth.valid) == protocol.frames:
         groups = {name: rows[truth.valid] for name, rows in protocol.groups(len(truth.valid)).items()}

@@ -120,10 +120,11 @@ def write_table(
     text = [pattern % tuple(row) for row in flat]
     if names:
         text = [f"{name} {row}" for name, row in zip(names, text, strict=True)]
-    _replace(Path(path), "".join(f"{line}\n" for line in text))
+    replace_text(Path(path), "".join(f"{line}\n" for line in text))
 
 
-def _replace(path: Path, text: str) -> None:
+def replace_text(path: Path, text: str) -> None:
+    """Write a file at once or not at all; one that exists is replaced."""
     temporary = ""
     try:
         with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=f".{path.name}.", delete=False) as f:

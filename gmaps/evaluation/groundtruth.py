@@ -121,6 +121,25 @@ def own_sides(store: Store) -> NDArray[np.float64] | None:
     return np.where(np.asarray(store.column("side")) < 0, -1.0, 1.0)
 
 
+def is_json(path: str | os.PathLike[str], protocol: Protocol) -> bool:
+    """Whether a file is of the protocol's own JSON, by its name."""
+    return protocol.read_json is not None and os.fspath(path).endswith(".json")
+
+
+def read_joints(path: str | os.PathLike[str], protocol: Protocol) -> Table:
+    """A file of joints: lines of numbers, or the protocol's own JSON, which then holds x y z in mm.
+
+    Raises
+    ------
+    PredictionError
+        As `read_table`.
+    """
+    if protocol.read_json is None or not is_json(path, protocol):
+        return read_table(path, protocol.counts)
+    values = protocol.read_json(os.fspath(path))
+    return Table(os.fspath(path), values, (), np.arange(len(values)))
+
+
 def read_groundtruth(path: str | os.PathLike[str], protocol: Protocol, coordinates: str | None = None) -> GroundTruth:
     """True joints from a file or a store.
 
@@ -142,7 +161,8 @@ def read_groundtruth(path: str | os.PathLike[str], protocol: Protocol, coordinat
     """
     if Path(path).is_dir():
         return _from_store(Path(path), protocol)
-    table = read_table(path, protocol.counts)
+    table = read_joints(path, protocol)
+    coordinates = "xyz" if is_json(path, protocol) else coordinates
     xyz = protocol.select(protocol.to_xyz(table.values, coordinates))
     return GroundTruth(table.path, xyz, table.names, np.ones(len(xyz), bool), coordinates or protocol.coordinates)
 

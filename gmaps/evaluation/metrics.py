@@ -45,7 +45,7 @@ def joint_errors(predicted: ArrayLike, true: ArrayLike) -> NDArray[np.float64]:
     return result
 
 
-def align(predicted: ArrayLike, true: ArrayLike, how: str) -> NDArray[np.float64]:
+def align(predicted: ArrayLike, true: ArrayLike, how: str, middle: int = 0) -> NDArray[np.float64]:
     """Predictions, moved to where they fit the truth best.
 
     Parameters
@@ -53,8 +53,11 @@ def align(predicted: ArrayLike, true: ArrayLike, how: str) -> NDArray[np.float64
     predicted, true : (N, J, 3)
         mm.
     how
-        "root": each frame's first joint is put upon the true one. "procrustes": each frame is turned, moved and
-        scaled; as the field's programs do it (FreiHAND, Zimmermann et al., ICCV 2019), which admit a reflection.
+        "root": each frame's first joint is put upon the true one. "scale": so, too, after it was made as large as the
+        truth from there to `middle`. "procrustes": each frame is turned, moved and scaled, as the field's programs do
+        it (FreiHAND, Zimmermann et al., ICCV 2019), which admit a reflection.
+    middle
+        The root of the middle finger, for "scale".
 
     Returns
     -------
@@ -70,10 +73,13 @@ def align(predicted: ArrayLike, true: ArrayLike, how: str) -> NDArray[np.float64
     """
     a, b = np.asarray(predicted, np.float64), np.asarray(true, np.float64)
     joint_errors(a, b)  # refuses shapes
-    if how == "root":
+    if how == "scale":
+        sizes = [np.linalg.norm(p[:, middle] - p[:, 0], axis=1) for p in (a, b)]
+        a = a * np.divide(sizes[1], sizes[0], out=np.ones(len(a)), where=sizes[0] > 0)[:, None, None]
+    if how in ("root", "scale"):
         return a - a[:, :1] + b[:, :1]
     if how != "procrustes":
-        raise unknown_name("alignment", how, ("root", "procrustes"))
+        raise unknown_name("alignment", how, ("root", "scale", "procrustes"))
     middle_a, middle_b = a.mean(axis=1, keepdims=True), b.mean(axis=1, keepdims=True)
     a, b = a - middle_a, b - middle_b
     u, s, vt = np.linalg.svd(a.swapaxes(1, 2) @ b)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from gmaps.errors import UsageError
+from gmaps.evaluation.files import replace_text
 from gmaps.evaluation.groundtruth import own_sides
 from gmaps.evaluation.protocols import PROTOCOLS
 
@@ -44,3 +47,33 @@ def numbered_results(
         found = found * np.stack([sides, np.ones(len(sides)), np.ones(len(sides))], axis=1)[:, None]
     kept = np.setdiff1d(np.arange(len(found)), np.asarray(rejected, np.int64))
     return tuple(str(k) for k in kept.tolist()), found[kept]
+
+
+def write_json_results(path: str, store: Store, joints: NDArray[Any]) -> None:
+    """Write predictions as a `.json` of the form that the store's own evaluation takes.
+
+    Parameters
+    ----------
+    path
+        The file; one that exists is replaced.
+    store
+        That was predicted.
+    joints : (N, J, 3)
+        mm.
+
+    Raises
+    ------
+    UsageError
+        The data set has no such form, or not all its frames were predicted.
+    """
+    name = store.attributes["dataset"]["name"]
+    protocol = PROTOCOLS.get(name)
+    if protocol is None or protocol.format_json is None:
+        raise UsageError(f"{path}: the evaluation of {name} takes no JSON; name the file .txt")
+    found = np.asarray(joints, np.float64)
+    lost = np.flatnonzero(~np.isfinite(found).all(axis=(1, 2)))
+    if len(lost):
+        raise UsageError(
+            f"{path}: {len(lost):,} frames have no prediction, the first is {lost[0]}; all must have one"
+        )
+    replace_text(Path(path), protocol.format_json(found) + "\n")

@@ -38,6 +38,34 @@ def green_blue_mm(image, background, out):
 
 
 @jit
+def red_green_mm(image, scale, out):
+    """Depth that is kept as R + 256 G of a colour image, times a scale, in one pass; widened before it is added.
+
+    Parameters
+    ----------
+    image : (H, W, 3) uint8, contiguous
+        Red, green, blue.
+    scale : float32
+        mm that 1 stands for.
+    out : (H, W) float32
+        Filled with mm, 0 where there is no data.
+
+    Returns
+    -------
+    int
+        0 if blue is 0 everywhere.
+    """
+    blue = np.uint8(0)
+    for r in range(out.shape[0]):
+        line, target = image[r].reshape(-1), out[r]
+        for c in range(np.uint64(target.size)):
+            blue |= line[3 * c + 2]
+            count = np.int32(line[3 * c]) | (np.int32(line[3 * c + 1]) << np.int32(8))
+            target[c] = np.float32(count) * scale
+    return int(blue)
+
+
+@jit
 def copy_depth(values, farthest, out):
     """Copy depths, and see whether they are some, in one pass.
 

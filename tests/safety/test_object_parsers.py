@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import io
+import json
+import pickle
 import random
 import zipfile
 
+import cv2
 import numpy as np
 import pytest
 
 from gmaps.datasets.dexycb import label_file
 from gmaps.datasets.dexycb.recordings import parse_betas, parse_intrinsics, parse_meta
+from gmaps.datasets.ho3d import meta_file, truth
 from gmaps.formats.strict_yaml import parse_yaml
 from tests.safety.kit import bad, in_children
-from tests.safety.test_parsers import mutated, saved
+from tests.safety.test_parsers import checked_png, mutated, saved
 
 META = b"""extrinsics: '20200702_151821'
 mano_calib: !!python/tuple
@@ -46,6 +50,19 @@ def read_labels(data):
     return label_file.parse_labels(data, "x"), label_file.parse_mask(data, "x", (10, 8), (0, 4, 1, 3))
 
 
+def picture(values):
+    return cv2.imencode(".png", values[..., ::-1])[1].tobytes()
+
+
+META_HO3D = {
+    "camMat": np.array([[614.6, 0, 320.3], [0, 615.2, 241.8], [0, 0, 1]]), "objName": "025_mug",
+    "handJoints3D": LABELS["joint_3d"][0], "handBoundingBox": [1, 2, 30, 40], "handPose": np.zeros(48),
+    "handTrans": np.zeros(3), "handBeta": np.zeros(10), "objRot": np.zeros((3, 1)),
+}  # fmt: skip
+DEPTH_HO3D = picture(np.concatenate([np.full((480, 640, 2), 7, np.uint8), np.zeros((480, 640, 1), np.uint8)], axis=2))
+SEG_HO3D = picture(np.zeros((240, 320, 3), np.uint8))
+JOINTS_HO3D = json.dumps([[[[0.1, -0.2, -0.5]] * 21] * 3, [[[0.0, 0.0, -0.5]]] * 3]).encode()
+
 #: Name -> an example, and what reads it.
 FORMATS = {
     "yaml": (META, lambda d: parse_yaml(d, "x")),
@@ -54,6 +71,14 @@ FORMATS = {
     "dexycb betas": (BETAS, lambda d: parse_betas(d, "x")),
     "dexycb labels": (saved(np.savez_compressed, **LABELS), read_labels),
     "dexycb joints": (saved(np.save, LABELS["joint_3d"]), lambda d: read_labels(zipped("joint_3d", d))),
+    **{
+        f"ho3d meta, protocol {k}": (pickle.dumps(META_HO3D, k), lambda d: meta_file.parse_meta(d, "x"))
+        for k in (0, 2, 4)
+    },
+    "ho3d depth": (DEPTH_HO3D, lambda d: meta_file.parse_depth(checked_png(d), "x", pixels=(0, 9, 5, 20))),
+    "ho3d segmentation": (SEG_HO3D, lambda d: meta_file.parse_mask(checked_png(d), "x")),
+    "ho3d list": (b"ABF10/0000\nSM2/0001\r\n", lambda d: meta_file.parse_list(d, "x")),
+    "ho3d joints": (JOINTS_HO3D, lambda d: truth.parse_joints_json(d, "x")),
     "dexycb segmentation": (saved(np.save, LABELS["seg"]), lambda d: read_labels(zipped("seg", d))),
 }
 
