@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from gmaps.errors import CorruptStoreError, StoreError
 from gmaps.store.array_metadata import GROUP, wrong
 from gmaps.store.names import is_inner, is_plain
-from gmaps.store.schema import FORMAT, ROW_ARRAYS
+from gmaps.store.schema import FORMAT, PACKED_ARRAYS, ROW_ARRAYS
 
 _NUMBER = (int, float)
 #: What the group's attributes are, where they are there; a tuple of one type is a list of it.
@@ -24,6 +24,7 @@ _ATTRIBUTES: dict[str, Any] = {
     "fingerprint": str,
     "fingerprint_of": {"versions": dict, "maps": {"maps": (str,)}, "shard_samples": int},
     "counts": {"rejected": int, "joints_outside": int},
+    PACKED_ARRAYS: {"arrays": dict},
 }
 _T = TypeVar("_T")
 
@@ -59,9 +60,9 @@ def parse_group(where: Path | str, group: Any) -> tuple[Attributes, dict[str, An
     Returns
     -------
     attributes
-        The group's own.
+        The group's own, without what they say of packed arrays.
     arrays
-        Name -> `zarr.json` of the arrays that it lists; None where it lists none.
+        Name -> `zarr.json` of the arrays that it lists, packed ones included; None where it lists none.
 
     Raises
     ------
@@ -89,6 +90,8 @@ def parse_group(where: Path | str, group: Any) -> tuple[Attributes, dict[str, An
     metadata = listed.get("metadata") if isinstance(listed, dict) else None
     if not isinstance(metadata, dict):
         raise wrong(path, "its consolidated metadata list no arrays")
+    # Where gmaps is not installed, zarr-python could not open a group whose consolidated metadata name our codec.
+    metadata = metadata | attributes.get(PACKED_ARRAYS, {}).get("arrays", {})
     for name, meta in metadata.items():
         if not is_inner(name) or name.count("/") > 1 or not isinstance(meta, dict):
             raise wrong(path, f"its consolidated metadata name {name!r}, which can be no array of a store")
@@ -97,6 +100,7 @@ def parse_group(where: Path | str, group: Any) -> tuple[Attributes, dict[str, An
 
 def _attributes(values: Mapping[str, Any], where: str) -> Attributes:
     made = Attributes({k: _attributes(v, where) if isinstance(v, dict) else v for k, v in values.items()})
+    made.pop(PACKED_ARRAYS, None)
     made.where = where
     return made
 

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from gmaps.store.schema import ArraySpec
+from gmaps.store.array_metadata import GROUP
+from gmaps.store.schema import DISTRIBUTION, PACKED, PACKED_ARRAYS, ArraySpec
 
 
 def metadata_files(
@@ -76,4 +77,27 @@ def metadata_files(
         # Not yet in the specification, but xarray opens with it at once, and without asking what rejects.json is.
         warnings.filterwarnings("ignore", message="Consolidated metadata")
         zarr.consolidate_metadata(memory)
-    return {path: content.to_bytes() for path, content in files.items()}
+    made = {path: content.to_bytes() for path, content in files.items()}
+    return made | {GROUP: _without_packed(made[GROUP])}
+
+
+def _without_packed(group: bytes) -> bytes:
+    """The group's `zarr.json` with the packed arrays in its attributes instead of its consolidated metadata.
+
+    zarr-python parses all codecs of what is consolidated when it opens a group: a program without ours could not open
+    even the depth. So it is not told of what it cannot read, but where to get what reads it.
+    """
+    values = json.loads(group)
+    listed = values["consolidated_metadata"]["metadata"]
+    packed = {name: listed.pop(name) for name in sorted(listed) if _codec_is_ours(listed[name])}
+    if packed:
+        values["attributes"][PACKED_ARRAYS] = {"codec": PACKED, "install": DISTRIBUTION, "arrays": packed}
+    return json.dumps(values, indent=2).encode()
+
+
+def _codec_is_ours(meta: Mapping[str, Any]) -> bool:
+    return any(
+        inner.get("name") == PACKED
+        for codec in meta.get("codecs", ())
+        for inner in (codec, *codec.get("configuration", {}).get("codecs", ()))
+    )

@@ -34,6 +34,8 @@ MAP_DTYPES = ("float16", "float32", "uint8")
 LAYOUTS = ("packed", "plain")
 #: Name of our codec (docs/packed-codec.md).
 PACKED = "gmaps.packed"
+#: What is to be installed for it, and the group's attribute that holds the metadata of the arrays that need it.
+DISTRIBUTION, PACKED_ARRAYS = "guidance-maps", "packed"
 #: Rows of arrays that a data set declares are kept as they are up to this size.
 _PLAIN_BYTES = 1024
 #: Channels from which packing pays.

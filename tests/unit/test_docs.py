@@ -1,4 +1,4 @@
-"""The documentation is true: its Python runs, its commands parse, its doctests pass."""
+"""The documentation is true: its commands parse, its doctests pass. test_docs_in_order.py runs what it prints."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ import click
 import pytest
 from gmaps.cli import main
 
-import gmaps
 import gmaps.distances
 
 ROOT = Path(__file__).parents[2]
@@ -20,35 +19,6 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 def blocks(page: Path, language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```", page.read_text(), re.M | re.S)
-
-
-@pytest.fixture(scope="module")
-def where_readers_are(tmp_path_factory):
-    """A directory with the store of the quickstart, but for its size."""
-    folder = tmp_path_factory.mktemp("docs")
-    gmaps.build("synthetic", folder / "synthetic.zarr", limit=2000, workers=0, maps=("geodesic",
-                "geodesic_weighted"), map_size=32, crop_size=128, progress=False)  # fmt: skip
-    return folder
-
-
-@pytest.mark.parametrize("page", [p for p in PAGES if blocks(p, "python")], ids=lambda p: p.name)
-@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
-def test_python_of_a_page_runs(page, where_readers_are, monkeypatch):
-    monkeypatch.chdir(where_readers_are)
-    from gmaps.maps import kind
-
-    monkeypatch.setattr(kind, "_REGISTRY", dict(kind._REGISTRY))
-    names: dict[str, object] = {}
-    for block in blocks(page, "python"):
-        exec(compile(block, str(page), "exec"), names)
-    if page.name == "store-format.md":
-        sample = gmaps.open_store("synthetic.zarr")[42]
-        assert (names["depth"] == sample.depth).all()
-    if page.name == "packed-codec.md":
-        assert (names["geodesic"] == gmaps.open_store("synthetic.zarr")[42].maps["geodesic"]).all()
-    if page.name == "quickstart.md":
-        assert names["item"]["maps"]["geodesic_weighted"].shape == (64, 21, 32, 32)
-        assert names["mm"].shape == (32, 32, 21)
 
 
 def command_lines() -> list[str]:
