@@ -55,6 +55,11 @@ _PLAN_OPTIONS = (
         help="Where the cube's centre is; by default the data set's own, joints for most.",
     ),
     click.option(
+        "--silhouette",
+        type=click.Choice(["depth", "segmentation"]),
+        help="What is hand: all that the cube holds, or what the data set says; by default this where it says it.",
+    ),
+    click.option(
         "--half-side", type=float, metavar="MM", help="Half the cube's side; by default the data set's own."
     ),
     click.option("--crop-size", type=int, default=128, show_default=True, help="Rows and columns of the crop."),
@@ -135,8 +140,8 @@ def _planned(out: str | None, root: str | None) -> dict[str, Any]:
     """
     from gmaps.pipeline import planned
 
-    deciding = ("maps", "split", "center", "half_side", "crop_size", "projection", "map_size", "profile",
-                "normalize", "bridge", "dtype", "layout", "limit", "pairs")  # fmt: skip
+    deciding = ("maps", "split", "center", "silhouette", "half_side", "crop_size", "projection", "map_size",
+                "profile", "normalize", "bridge", "dtype", "layout", "limit", "pairs")  # fmt: skip
     changed = [name.replace("_", "-") for name in deciding if _given(name)]
     if changed:
         raise click.UsageError(

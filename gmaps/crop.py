@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from typing import Any, get_args
 
@@ -11,10 +12,12 @@ from numpy.typing import NDArray
 from gmaps.camera import Camera
 from gmaps.center import find_center
 from gmaps.errors import FrameError, UsageError, unknown_name
-from gmaps.frame import Crop, Cube, Frame, Projection
+from gmaps.frame import BACKGROUND, Crop, Cube, Frame, Projection
 from gmaps.kernels import joints as joint_kernels
 from gmaps.kernels import raster
 
+#: What is hand in a crop: all that is seen in the cube, or what the data set says.
+SILHOUETTES = ("depth", "segmentation")
 #: Ways to find the centre of the cube; "file" takes a row of a centre file.
 CENTERS = ("joints", "mean", "com", "file")
 
@@ -33,12 +36,15 @@ class CropParams:
         Half the side of the cube, mm.
     center
         "joints", "mean", "com" or "file": see `gmaps.center`.
+    silhouette
+        "depth": whatever is seen in the cube is hand. "segmentation": what the data set says is, `Frame.mask`.
     """
 
     size: int = 128
     projection: Projection = "orthographic"
     half_side: float = 120.0
     center: str = "joints"
+    silhouette: str = "depth"
 
     def __post_init__(self) -> None:
         if not 16 <= self.size <= 1024:
@@ -49,10 +55,15 @@ class CropParams:
             raise UsageError(f"half_side must be positive (mm), got {self.half_side}")
         if self.center not in CENTERS:
             raise unknown_name("way to find the centre", self.center, CENTERS)
+        if self.silhouette not in SILHOUETTES:
+            raise unknown_name("silhouette", self.silhouette, SILHOUETTES)
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON values."""
-        return asdict(self)
+        """JSON values; those that older stores have where the silhouette is depth's."""
+        values = asdict(self)
+        if self.silhouette == "depth":
+            del values["silhouette"]
+        return values
 
 
 def crop_frame(frame: Frame, cube: Cube, *, size: int = 128, projection: Projection = "orthographic") -> Crop:
@@ -73,11 +84,13 @@ def crop_frame(frame: Frame, cube: Cube, *, size: int = 128, projection: Project
     Returns
     -------
     Crop
+        With `hand`, where the frame has a mask.
 
     Raises
     ------
     FrameError
-        When no pixel lies in the cube, or joints are not finite, or (perspective) lie behind the camera.
+        When no pixel, or none of the hand, lies in the cube, or joints are not finite, or (perspective) lie behind
+        the camera.
     """
     joints = np.ascontiguousarray(frame.joints, np.float32)
     if joints.ndim != 2 or joints.shape[1] != 3 or not (joint_kernels.finite(joints) or np.isnan(joints).all()):
@@ -95,7 +108,26 @@ def crop_frame(frame: Frame, cube: Cube, *, size: int = 128, projection: Project
             f"{frame.name}: no depth pixel lies in the cube of half side {cube.half_side:g} mm around "
             f"({x:.0f}, {y:.0f}, {z:.0f}) mm: wrong centre, or an empty frame"
         )
-    return Crop(out, cube, joints, projection)
+    hand = None if frame.mask is None else _hand_of(frame, depth, cube, kernel, out)
+    return Crop(out, cube, joints, projection, hand=hand)
+
+
+def _hand_of(
+    frame: Frame, depth: NDArray[np.float32], cube: Cube, kernel: Callable[..., int], seen: NDArray[np.float32]
+) -> NDArray[np.bool_]:
+    """Which pixels of a crop are hand: those where nothing of the scene lies before the hand."""
+    mask, camera = np.asarray(frame.mask, bool), frame.camera
+    if mask.shape != depth.shape:
+        raise FrameError(f"{frame.name}: its mask has shape {mask.shape}, its depth {depth.shape}")
+    alone = np.empty_like(seen)
+    kernel(depth * mask, camera.fx, camera.fy, camera.cx, camera.cy, *cube.center, cube.half_side, alone)
+    # What the hand's pixels cover alone they cover among all others, too: equal where nothing is nearer.
+    hand: NDArray[np.bool_] = (alone < BACKGROUND) & (alone == seen)
+    if not hand.any():
+        raise FrameError(
+            f"{frame.name}: no pixel of the hand is seen in its cube: it is hidden, or its mask is wrong"
+        )
+    return hand
 
 
 def crop_dataset_frame(
@@ -129,6 +161,10 @@ def crop_dataset_frame(
         _check_in_picture(frame, picture or frame.camera)
     how = params.center if center is None else center
     cube = Cube(find_center(frame, how, params.half_side, depth_range), params.half_side)
+    if params.silhouette == "depth":
+        frame = replace(frame, mask=None) if frame.mask is not None else frame
+    elif frame.mask is None:
+        raise FrameError(f"{frame.name}: does not say which pixels are hand; take --silhouette depth")
     crop = crop_frame(frame, cube, size=params.size, projection=params.projection)
     return replace(crop, arrays=frame.arrays) if frame.arrays else crop
 

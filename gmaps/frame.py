@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -48,6 +48,8 @@ class Frame:
         Not necessarily within the image.
     arrays
         Whatever else the data set declares of its frames, by name; see `gmaps.datasets.FrameArray`.
+    mask : (H, W) bool, optional
+        Which pixels are hand, where the data set knows; the rest of the scene stays in `depth`.
     """
 
     depth: NDArray[np.float32]
@@ -59,6 +61,7 @@ class Frame:
     name: str = ""
     box: tuple[float, float, float, float] | None = None
     arrays: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    mask: NDArray[np.bool_] | None = None
 
     def __post_init__(self) -> None:
         # What a masked array masks is no data, and must not come back as what lies beneath the mask.
@@ -126,6 +129,9 @@ class Crop:
         that the cube's central plane fills the grid.
     arrays
         The frame's `arrays`, as they are: in the camera's axes, whatever the cube.
+    hand : (S, S) bool, optional
+        Which pixels are hand, where that is known; else all that is seen is. Maps are of the hand alone, networks
+        read the whole depth.
     """
 
     depth: NDArray[np.float32]
@@ -133,6 +139,7 @@ class Crop:
     joints_mm: NDArray[np.float32]
     projection: Projection = "orthographic"
     arrays: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    hand: NDArray[np.bool_] | None = None
 
     @property
     def size(self) -> int:
@@ -142,7 +149,14 @@ class Crop:
     @property
     def mask(self) -> NDArray[np.bool_]:
         """(S, S) bool, True on the hand."""
-        return np.less(self.depth, BACKGROUND)
+        seen = np.less(self.depth, BACKGROUND)
+        return seen if self.hand is None else seen & self.hand
+
+    def hand_only(self) -> Crop:
+        """The crop with nothing but the hand in it: itself, where no `hand` is told."""
+        if self.hand is None:
+            return self
+        return replace(self, depth=np.where(self.hand, self.depth, BACKGROUND), hand=None)
 
     def checked(self) -> Crop:
         """The crop, if its values are such as a frame's; what a store holds need not be what was written.

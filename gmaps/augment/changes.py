@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from gmaps.augment.view import JUMP_MM, Change, bounded_shift, move, turn_matrix
 from gmaps.errors import UsageError
-from gmaps.frame import BACKGROUND, Crop, Cube, Projection
+from gmaps.frame import BACKGROUND, Crop, Cube
 from gmaps.kernels import raster, warp
 from gmaps.maps import MapParams, get_map
 from gmaps.skeleton import Skeleton
@@ -219,7 +219,8 @@ class Augment:
         mirrored, quarters, angle = self._draw_turn(rng)
         size = crop.cube.half_side * math.exp(rng.uniform(-1, 1) * math.log1p(self.scale))
         shift = rng.uniform(-1, 1, 3) * (self.translation, self.translation, self.depth)
-        shift[2] = bounded_shift(shift[2], crop, size)
+        alone = crop.hand_only()  # of a hand in a scene, the hand is what must stay in view
+        shift[2] = bounded_shift(shift[2], alone, size)
         still = size == crop.cube.half_side and not shift[:2].any()
         if crop.projection == "perspective" and shift[2]:
             # What is nearer is larger: a shift in depth is a change of scale, too. The cube stays before the camera.
@@ -227,17 +228,22 @@ class Augment:
             shift[2] = max(shift[2], -0.5 * crop.cube.center[2])
         depth = np.empty_like(crop.depth)
         turn = turn_matrix(angle, quarters, mirrored)
-        least = _LEAST * np.count_nonzero(crop.depth < BACKGROUND)
-        moved, seen = move(crop, turn, size, shift, depth)
+        least = _LEAST * np.count_nonzero(alone.depth < BACKGROUND)
+        moved, seen = move(alone, turn, size, shift, depth)
         if seen < max(least, 1):
             still, quarters = True, 0 if quarters is None else quarters
-            turn = turn_matrix(0.0, quarters, mirrored)
-            moved, seen = move(crop, turn, crop.cube.half_side, np.zeros(3), depth)
-        depth = self._spoil(depth, moved, rng, least)
+            turn, size, shift = turn_matrix(0.0, quarters, mirrored), crop.cube.half_side, np.zeros(3)
+            moved, seen = move(alone, turn, size, shift, depth)
+        hand = None
+        if crop.hand is not None:
+            hand = depth < BACKGROUND
+            move(crop, turn, size, shift, depth)
+        depth = self._spoil(depth, moved, rng, least, hand)
         raster.round_half(depth)
         change = Change(turn, crop.cube, moved, quarters if still else None, mirrored, skeleton)
         joints = (change.swap(crop.joints_mm).astype(np.float64) @ turn.T).astype(np.float32)
-        return Crop(depth, moved, joints, crop.projection), change
+        hand = None if hand is None else hand & (depth < BACKGROUND)
+        return Crop(depth, moved, joints, crop.projection, hand=hand), change
 
     def _draw_turn(self, rng: np.random.Generator) -> tuple[bool, int | None, float]:
         mirrored = bool(rng.random() < self.mirror)
@@ -247,8 +253,9 @@ class Augment:
         return mirrored, 0 if angle == 0 else None, angle
 
     def _spoil(
-        self, depth: NDArray[np.float32], cube: Cube, rng: np.random.Generator, least: float
-    ) -> NDArray[np.float32]:
+        self, depth: NDArray[np.float32], cube: Cube, rng: np.random.Generator, least: float,
+        hand: NDArray[np.bool_] | None = None,
+    ) -> NDArray[np.float32]:  # fmt: skip
         """Cut-outs, then noise. Cut-outs that would leave next to nothing are not made."""
         if self.cutouts:
             s = len(depth)
@@ -258,7 +265,8 @@ class Augment:
                 row, col = rng.uniform(0, s, 2)
                 top, left = max(int(row - height / 2), 0), max(int(col - width / 2), 0)
                 blank[top : int(row + height / 2) + 1, left : int(col + width / 2) + 1] = BACKGROUND
-            if np.count_nonzero(blank < BACKGROUND) >= max(least, 1):
+            left_over = blank < BACKGROUND if hand is None else hand & (blank < BACKGROUND)
+            if np.count_nonzero(left_over) >= max(least, 1):
                 depth = blank
         if self.noise or self.edge_loss:
             h = cube.half_side
@@ -267,49 +275,3 @@ class Augment:
             if warp.roughen(depth, key, self.noise / h, self.edge_loss, JUMP_MM / h, out):
                 depth = out
         return depth
-
-
-def augment_rows(
-    augment: Augment,
-    depth: NDArray[np.float32],
-    cube: NDArray[np.float32],
-    joints: NDArray[np.float32],
-    projection: Projection,
-    epoch: int,
-    rows: NDArray[np.integer],
-    skeleton: Skeleton | None = None,
-) -> list[Change | None]:
-    """Augment rows of a store in place.
-
-    Parameters
-    ----------
-    augment
-        What to do.
-    depth : (B, S, S) float32
-    cube : (B, 4) float32
-    joints : (B, J, 3) float32
-        As a store holds them; rejected rows, whose cube is not finite, are left alone.
-    projection
-        Of the crops.
-    epoch
-        From 0.
-    rows : (B,)
-        In the store.
-    skeleton
-        Of the joints.
-
-    Returns
-    -------
-    list of Change
-        None for rejected rows.
-    """
-    changes: list[Change | None] = []
-    for k, row in enumerate(rows):
-        if not np.isfinite(cube[k]).all():
-            changes.append(None)
-            continue
-        crop = Crop(depth[k], Cube.from_array(cube[k]), joints[k], projection)
-        crop, change = augment(crop, epoch, int(row), skeleton=skeleton)
-        depth[k], cube[k], joints[k] = crop.depth, crop.cube.to_array(), crop.joints_mm
-        changes.append(change)
-    return changes

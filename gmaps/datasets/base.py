@@ -37,6 +37,8 @@ RESERVED = frozenset(
         "silhouette",
         "index",
         "undo",
+        "mask",
+        "color",
     )
 )
 #: Types of the arrays that a data set may declare.
@@ -195,19 +197,23 @@ class Window:
         invalid.
     of
         How it follows from the joints: "joints", the middle of the box around them, or "mean".
+    mask
+        Whether `Frame.mask` is looked at.
     """
 
     half_side: float | None = None
     center: NDArray[np.floating] | None = None
     of: str = "joints"
+    mask: bool = True
 
 
 class DataSet(Protocol):
     """One reader. Made by `gmaps.load_dataset`; light to pickle: `spec()` says all that remakes it.
 
     Further attributes may be there: `arrays`, a tuple of `FrameArray`, for what every frame has besides depth and
-    joints; `labelled`, False where it is known before a frame is read that none has joints; and `camera_of`, which
-    gives the camera of the whole image at a position, where `camera` is not that of all frames.
+    joints; `labelled`, False where it is known before a frame is read that none has joints; `segmented`, True where
+    every frame has a `mask`; and `camera_of`, which gives the camera of the whole image at a position, where `camera`
+    is not that of all frames.
     """
 
     info: DatasetInfo

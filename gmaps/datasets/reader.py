@@ -44,6 +44,8 @@ class Reader:
     camera: Camera
     #: False where it is known, before a frame is read, that none has joints.
     labelled: bool = True
+    #: Whether every frame says which pixels are hand.
+    segmented: bool = False
     #: What frames have besides depth and joints.
     arrays: tuple[FrameArray, ...] = ()
 

@@ -38,9 +38,9 @@ formats, units, axes, camera, skeleton).""",
 )
 
 
-def load(root: Path, *, split: Split = "all", cut: str = "") -> Folder:
+def load(root: Path, *, split: Split = "all", cut: str = "", mask: str = "") -> Folder:
     """A reader; called by `gmaps.load_dataset`."""
-    data = Folder(Path(root), split, str(cut), INFO)
+    data = Folder(Path(root), split, str(cut), INFO, str(mask))
     if data.description.joints is None or data.description.segmentation is None:
         raise DatasetError(
             f"{Path(root) / FILE}: SynHand5M has [joints] and [segmentation], and here they are not both; "

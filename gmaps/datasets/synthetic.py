@@ -22,7 +22,7 @@ from gmaps.synth.hand import ANGLES
 from gmaps.synth.poses import FAMILIES
 from gmaps.synth.render import Image, render_mesh
 from gmaps.synth.sensor import SENSORS, get_sensor
-from gmaps.synth.skin import hand_mesh
+from gmaps.synth.skin import PARTS, hand_mesh
 from gmaps.synth.stage import PosedHand, Stage, make_hand
 
 SKELETON = get_skeleton("msra21")
@@ -35,6 +35,8 @@ RELEASE = 3
 #: Hands are 250 to 550 mm away.
 STAGE = Stage(CAMERA, (250.0, 550.0))
 
+#: Of `Image.parts`.
+_FOREARM = 1 + PARTS.index("forearm")
 #: What can be had of every frame besides depth and joints.
 ARRAYS = ("angles", "side", "vertices")
 
@@ -58,6 +60,7 @@ INFO = DatasetInfo(
         "seed": "which ones: 0 (default) to 2**32 - 1",
         "people": "how many take turns (default 10): more make a network know more hands",
         "sensor": f"the camera's faults: {', '.join(SENSORS)} (default tof)",
+        "mask": "hand: frames say which pixels are hand, the forearm's are not (default: they do not say)",
         "arrays": f"what a store shall hold besides, comma-separated: {', '.join(ARRAYS)}",
     },
 )
@@ -74,9 +77,12 @@ class Synthetic(Reader):
     camera = CAMERA
 
     def __init__(
-        self, split: Split, frames: int, seed: int, sensor: str, people: int = PEOPLE, arrays: tuple[str, ...] = ()
-    ) -> None:
+        self, split: Split, frames: int, seed: int, sensor: str, people: int = PEOPLE, arrays: tuple[str, ...] = (),
+        mask: str = "",
+    ) -> None:  # fmt: skip
         more = {"arrays": ",".join(arrays)} if arrays else {}
+        more |= {"mask": mask} if mask else {}
+        self.segmented = bool(mask)
         super().__init__(None, split, {"frames": frames, "seed": seed, "sensor": sensor, "people": people, **more})
         self.arrays = tuple(_frame_array(name) for name in arrays)
         self.frames, self.seed, self.sensor, self.people = frames, seed, get_sensor(sensor), people
@@ -95,7 +101,8 @@ class Synthetic(Reader):
         """Frame at position i; see `DataSet.read`."""
         scene = self.scene(i)
         vertices = scene.vertices()
-        depth = render_mesh(vertices, CAMERA).depth
+        seen = render_mesh(vertices, CAMERA)
+        depth = seen.depth
         if self.sensor is not None:
             depth = self.sensor.apply(depth, CAMERA, scene.rng)
         number = int(self._index.frame[i])
@@ -108,7 +115,8 @@ class Synthetic(Reader):
         }
         arrays = {a.name: np.asarray(known[a.name]) for a in self.arrays}
         name = f"synthetic frame {number}"
-        return Frame(depth, CAMERA, joints, number, subject, sequence, name, arrays=arrays)
+        mask = (seen.parts > 0) & (seen.parts != _FOREARM) if self.segmented else None
+        return Frame(depth, CAMERA, joints, number, subject, sequence, name, arrays=arrays, mask=mask)
 
     def scene(self, i: int) -> PosedHand:
         """The hand of the frame at position i: its shape, its angles, its bones in camera axes."""
@@ -169,14 +177,17 @@ def load(
     sensor: str = "tof",
     people: int | str = PEOPLE,
     arrays: str = "",
+    mask: str = "",
 ) -> Synthetic:
     """A reader; called by `gmaps.load_dataset`."""
     wanted = tuple(name.strip() for name in str(arrays).split(",") if name.strip())
     for name in wanted:
         if name not in ARRAYS:
             raise unknown_name("array of the synthetic data set", name, ARRAYS)
+    if mask not in ("", "hand"):
+        raise UsageError(f"the synthetic data set's mask is hand, or none is given, not {mask!r}")
     count, first = _whole("frames", frames, 1, 10**7), _whole("seed", seed, 0, 2**32 - 1)
-    return Synthetic(split, count, first, str(sensor), _whole("people", people, 10, 30_000), wanted)
+    return Synthetic(split, count, first, str(sensor), _whole("people", people, 10, 30_000), wanted, mask)
 
 
 def check(root: None = None) -> list[Check]:

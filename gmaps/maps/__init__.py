@@ -122,7 +122,7 @@ def decode(
             f"a map of kind {name!r} cannot be inverted; those that can: {', '.join(able) or 'none yet'}"
         )
     values = np.ascontiguousarray(array, np.float32)
-    return kind.decode(values, crop, None if scale is None else np.asarray(scale, np.float32))
+    return kind.decode(values, crop.hand_only(), None if scale is None else np.asarray(scale, np.float32))
 
 
 def fingerprint() -> dict[str, Any]:

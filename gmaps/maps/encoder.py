@@ -138,7 +138,7 @@ class Encoder:
         self._check_joints(crop)
         scene, cube = self.scene(crop), crop.cube
         silhouette, surface, cells, along, straight, scale = one_call.on_hand(
-            np.ascontiguousarray(crop.depth, np.float32), self.params.size, FRONT_MM / cube.half_side,
+            np.ascontiguousarray(scene.crop.depth, np.float32), self.params.size, FRONT_MM / cube.half_side,
             np.ascontiguousarray(crop.joints_mm, np.float32), scene.joints_px, *cube.center, cube.half_side,
             crop.projection == "perspective", scene.slowness,
             scene.theta if self.params.normalize == "theta" else 0.0, self._ways,
@@ -165,7 +165,7 @@ class Encoder:
         Parameters
         ----------
         depth : (n, S, S)
-            Cube units.
+            Cube units, of the hand alone: 1 elsewhere, where it is told from the scene.
         cube : (n, 4)
             Centre and half side, mm; NaN for a rejected frame, whose silhouette is void.
 
@@ -199,7 +199,7 @@ class Encoder:
         Parameters
         ----------
         depth : (n, S, S) float32
-            Cube units.
+            Cube units, of the hand alone.
         cube : (n, 4) float32
             Centre and half side, mm; NaN for a rejected frame, whose maps are 0.
         joints : (n, J, 3) float32

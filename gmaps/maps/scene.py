@@ -62,7 +62,7 @@ class Scene:
     Parameters
     ----------
     crop
-        What the maps are of.
+        What the maps are of: of the hand in it, where it tells the hand from the scene.
     size
         H, rows and columns of the maps.
     profile
@@ -84,7 +84,8 @@ class Scene:
         skeleton: Skeleton | None = None,
         slowness: float = 0.0,
     ) -> None:
-        self.crop, self.size, self.profile, self.normalize, self.skeleton = crop, size, profile, normalize, skeleton
+        self.crop, self.size = crop.hand_only(), size
+        self.profile, self.normalize, self.skeleton = profile, normalize, skeleton
         self.slowness = slowness
         self._made: dict[str, Encoded] = {}
         self._kept: dict[str, Any] = {}

@@ -57,6 +57,7 @@ def build(  # type: ignore[misc]  # the options of both are these
     scheduler: str | None = None,
     limit: int | None = None,
     center: str | os.PathLike[str] | None = None,
+    silhouette: str | None = None,
     half_side: float | None = None,
     crop_size: int = 128,
     projection: Projection = "orthographic",
@@ -101,6 +102,9 @@ def build(  # type: ignore[misc]  # the options of both are these
     center
         "joints", "mean", "com", or the path of a centre file with a row for each frame of the split; the data set's
         own by default, which is "joints" for most.
+    silhouette
+        "depth": all that is seen in the cube is hand. "segmentation": what the data set says is; the default where it
+        does.
     half_side
         Half the side of the cube, mm; the data set's own by default.
     crop_size, projection
@@ -156,7 +160,9 @@ def build(  # type: ignore[misc]  # the options of both are these
     center = getattr(data.info, "center", "joints") if center is None else os.fspath(center)
     named = center in CENTERS[:-1]
     side = float(data.info.half_side if half_side is None else half_side)
-    crop = CropParams(crop_size, projection, side, center if named else "file")
+    if silhouette is None:
+        silhouette = "segmentation" if getattr(data, "segmented", False) else "depth"
+    crop = CropParams(crop_size, projection, side, center if named else "file", silhouette)
     source = FrameCrops(data, crop, None if named else center, dataset if isinstance(dataset, str) else "")
     kinds = (maps,) if isinstance(maps, str) else tuple(maps)
     spec = BuildSpec.of_frames(

@@ -131,7 +131,8 @@ class FrameCrops:
         how = self.params.center
         # A reader that is none of ours may know one way alone by which a centre follows from joints.
         unknown = how == "com" or (how == "mean" and not isinstance(self.dataset, Reader))
-        return Window(None if unknown else self.params.half_side, center, "mean" if how == "mean" else "joints")
+        of, masked = "mean" if how == "mean" else "joints", self.params.silhouette == "segmentation"
+        return Window(None if unknown else self.params.half_side, center, of, masked)
 
     @property
     def arrays(self) -> tuple[FrameArray, ...]:
@@ -224,11 +225,14 @@ class StoredCrops:
 
     def crop(self, i: int) -> Crop:
         """Reads the crop of row i; values that no build writes are refused as those of a data set are."""
-        row = self.store.read([i], ("depth", "cube", "joints", "valid"))
+        masked = ("mask",) if self.store.masked else ()
+        row = self.store.read([i], ("depth", "cube", "joints", "valid", *masked))
         if not row["valid"][0]:
             raise FrameError("rejected when the store was built")
         cube = Cube.from_array(row["cube"][0])
-        return Crop(row["depth"][0], cube, row["joints"][0], self.store.attributes["crop"]["projection"]).checked()
+        hand = row["mask"][0] if masked else None
+        projection = self.store.attributes["crop"]["projection"]
+        return Crop(row["depth"][0], cube, row["joints"][0], projection, hand=hand).checked()
 
     def spec(self) -> dict[str, Any]:
         """See `CropSource.spec`."""

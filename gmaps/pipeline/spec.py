@@ -78,6 +78,11 @@ class BuildSpec:
         dataset, crop = source.dataset, source.params
         maps.check_crop(crop.size)
         further = [a.to_dict() for a in source.arrays]
+        if crop.silhouette == "segmentation":
+            if not getattr(dataset, "segmented", False):
+                raise UsageError(f"{source.name} does not say which pixels are hand: take --silhouette depth")
+            about = "True on the hand, where the depth is of the whole scene"
+            further.append({"name": "mask", "shape": [crop.size] * 2, "dtype": "bool", "unit": "", "about": about})
         _store_arrays(maps, dataset.skeleton, crop, dtype, layout, further)  # refuses what cannot be kept so
         _check_labels(source, maps)
         check_label_axes(dataset)

@@ -140,6 +140,8 @@ def sample_row(crop: Crop, maps: Maps) -> dict[str, Any]:
 def _row(crop: Crop, maps: Mapping[str, Any], scale: Mapping[str, NDArray[np.float32]]) -> dict[str, Any]:
     own = {"depth": crop.depth, "joints": crop.joints_mm, "cube": crop.cube.to_array()}
     row: dict[str, Any] = {**crop.arrays, **own}  # of the first, the writer takes what the data set declares
+    if crop.hand is not None:
+        row["mask"] = crop.hand
     row |= {f"maps/{kind}": values for kind, values in maps.items()}
     return row | {f"maps/{kind}_scale": values for kind, values in scale.items()}
 

@@ -95,6 +95,7 @@ class Store:
             scale=scale,
             projection=self.attributes["crop"]["projection"],
             arrays=further,
+            hand=further["mask"] if self.masked else None,
         )
 
     def __iter__(self) -> Iterator[Sample]:
@@ -127,6 +128,11 @@ class Store:
     def further(self) -> tuple[str, ...]:
         """Arrays that the data set declares of its frames: mesh vertices, angles, the side of the hand."""
         return tuple(n for n in self._arrays if n not in ROW_ARRAYS and not n.startswith("maps/"))
+
+    @property
+    def masked(self) -> bool:
+        """Whether it tells the hand from the rest of the scene, by its array `mask`."""
+        return self.attributes["crop"].get("silhouette") == "segmentation" and "mask" in self._arrays
 
     @cached_property
     def skeleton(self) -> Skeleton:

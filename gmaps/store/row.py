@@ -37,6 +37,8 @@ class Sample:
         Kind -> (C,) float32, what a value of 1 stands for, mm; only kinds that are normalised per joint.
     arrays
         What else the data set says of the frame, by name.
+    hand : (S, S) bool, optional
+        Which pixels are hand, where the store keeps it; else all that is nearer than 1.
     """
 
     index: int
@@ -51,6 +53,7 @@ class Sample:
     scale: dict[str, NDArray[np.float32]]
     projection: Projection = "orthographic"
     arrays: dict[str, NDArray[Any]] = field(default_factory=dict)
+    hand: NDArray[np.bool_] | None = None
 
     @property
     def crop(self) -> Crop:
@@ -63,7 +66,7 @@ class Sample:
         """
         if self.cube is None:
             raise StoreError(f"row {self.index} holds no crop: frame {self.frame} was rejected (see rejects.json)")
-        return Crop(self.depth, self.cube, self.joints, self.projection)
+        return Crop(self.depth, self.cube, self.joints, self.projection, hand=self.hand)
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,11 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
-from gmaps.augment.changes import Augment, augment_rows
+from gmaps.augment.augment_rows import augment_rows
+from gmaps.augment.changes import Augment
 from gmaps.augment.view import Change
 from gmaps.errors import StoreError, UsageError, unknown_name
+from gmaps.frame import BACKGROUND
 from gmaps.maps import Encoder, MapParams, get_map
 from gmaps.rows import one_row, row_numbers
 from gmaps.skeleton import Skeleton, get_skeleton
@@ -205,7 +207,8 @@ class GuidanceDataset(Dataset[Item]):
         big |= {f"maps/{name}": ((*self._map_shape(name),), torch.float32) for name in self.maps}
         made = allocate({name: ((len(rows), *shape), dtype) for name, (shape, dtype) in big.items()})
         buffers = {name: t.numpy() for name, t in made.items()}
-        names = ["joints", "cube", "depth", *stored, *self.arrays]
+        masked = ["mask"] if self.store.masked and "mask" not in self.arrays else []
+        names = ["joints", "cube", "depth", *stored, *self.arrays, *masked]
         moved = [f"maps/{m}" for m in self.maps if self._taken and stored and get_map(m).depends == "joint"]
         read = self.store.read(rows, names, out={n: buffers[n] for n in ("depth", *stored) if n not in moved})
         if self._taken:
@@ -215,11 +218,13 @@ class GuidanceDataset(Dataset[Item]):
         changes = self._change(read, rows)
         cube, joints = read["cube"], read["joints"]
         encoder = Encoder(self.params, self.skeleton)
-        silhouette = encoder.silhouettes(read["depth"], cube)
+        # Maps are of the hand, where it is told from the scene; what a network reads is the whole scene.
+        hand = np.where(read["mask"], read["depth"], BACKGROUND) if self.store.masked else read["depth"]
+        silhouette = encoder.silhouettes(hand, cube)
         maps = {name: buffers[f"maps/{name}"] for name in self.maps}
         if self.on_the_fly and self.maps:
             projection = self.store.attributes["crop"]["projection"]
-            encoder.batch(read["depth"], cube, joints, projection, silhouette, maps)
+            encoder.batch(hand, cube, joints, projection, silhouette, maps)
         else:
             for k, change in enumerate(changes):
                 for name, m in maps.items():
@@ -249,7 +254,10 @@ class GuidanceDataset(Dataset[Item]):
         projection = self.store.attributes["crop"]["projection"]
         epoch = int(self._epoch)
         cubes = read["depth"], read["cube"], read["joints"]
-        return augment_rows(self.augment, *cubes, projection, epoch, rows, self.skeleton)
+        if self.store.masked:
+            read["mask"] = read["mask"].copy()
+        hand = read["mask"] if self.store.masked else None
+        return augment_rows(self.augment, *cubes, projection, epoch, rows, self.skeleton, hand)
 
     def _map_shape(self, name: str) -> tuple[int, ...]:
         if self.on_the_fly:

@@ -16,7 +16,8 @@ from tests.reference import warp as slow
 pytest.importorskip("torch")
 from torch.utils.data import DataLoader
 
-from gmaps.augment.changes import Augment, augment_rows
+from gmaps.augment.augment_rows import augment_rows
+from gmaps.augment.changes import Augment
 from gmaps.training import GuidanceDataset
 from gmaps.training.collate import collate
 

@@ -114,6 +114,7 @@ class DexYcb(Reader):
     info = INFO
     skeleton = SKELETON
     camera = PROTOCOL.camera
+    segmented = True
 
     def __init__(self, root: Path, split: Split, setup: str, mirror: str, arrays: tuple[str, ...]) -> None:
         super().__init__(root, split, {"setup": setup, "mirror": mirror, "arrays": ",".join(arrays)})
@@ -188,13 +189,17 @@ class DexYcb(Reader):
         pixels = cube_window(camera, joints, window)
         own = mirror_pixels(pixels, WIDTH) if mirrored else pixels
         depth = parse_depth(read_bytes(f"{self.path}/{name}", name, _LARGEST_PNG), name, own)
+        mask = None
+        if window is None or window.mask:
+            mask = parse_mask(labels, said, _SIZE, own)
+            mask = np.ascontiguousarray(mask[:, ::-1]) if mirrored else mask
         known = {"side": np.int8(1 if recording.right else -1), "pose": pose}
         if "betas" in self.options["arrays"]:
             known["betas"] = self._betas[recording.mano]
         return Frame(
             np.ascontiguousarray(depth[:, ::-1]) if mirrored else depth, cut_camera(camera, pixels), joints,
             int(table.number[i]), recording.subject, int(table.recording[i]), name,
-            arrays={a.name: np.asarray(known[a.name]) for a in self.arrays},
+            arrays={a.name: np.asarray(known[a.name]) for a in self.arrays}, mask=mask,
         )  # fmt: skip
 
     def fingerprint(self) -> dict[str, Any]:

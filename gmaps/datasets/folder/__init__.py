@@ -45,7 +45,10 @@ INFO = DatasetInfo(
     skeleton="that of dataset.toml",
     notes="`gmaps datasets folder --overlay 0 --root ROOT --save P.png` shows at once whether units and axes are "
     "right. Without [joints], frames are built with --center com and maps of depth alone.",
-    options={"cut": "labels of the segmentation, comma-separated, whose pixels become no data: cut=forearm"},
+    options={
+        "cut": "labels of the segmentation, comma-separated, whose pixels become no data: cut=forearm",
+        "mask": "labels of the segmentation that are hand, where the rest of the scene stays: mask=palm,thumb",
+    },
 )
 
 
@@ -60,6 +63,8 @@ class Folder(Reader):
         "train", "test" or "all".
     cut
         Labels of the segmentation whose pixels become 0.
+    mask
+        Labels of the segmentation that are hand: frames then have a `mask`.
     info
         Of the data set that it is registered as.
     """
@@ -67,8 +72,8 @@ class Folder(Reader):
     #: Somebody says what its files mean, who may be wrong.
     described = True
 
-    def __init__(self, root: Path, split: Split, cut: str = "", info: DatasetInfo = INFO) -> None:
-        super().__init__(root, split, {"cut": cut} if cut else {})
+    def __init__(self, root: Path, split: Split, cut: str = "", info: DatasetInfo = INFO, mask: str = "") -> None:
+        super().__init__(root, split, {k: v for k, v in (("cut", cut), ("mask", mask)) if v})
         self.path = root.absolute()
         self.description = said = read_description(self.path)
         self.skeleton, self.camera = said.skeleton, said.camera
@@ -80,13 +85,14 @@ class Folder(Reader):
             citation=said.citation or info.citation, skeleton=said.skeleton.name,
             half_side=said.half_side, depth_range=said.depth_range,
         )  # fmt: skip
-        self.cut = self._labels_of(cut)
+        self.cut, self.hand = self._labels_of(cut, "cut off", "cut"), self._labels_of(mask, "told apart", "mask")
+        self.segmented = bool(self.hand)
 
-    def _labels_of(self, cut: str) -> tuple[int, ...]:
-        names = [n.strip() for n in cut.split(",") if n.strip()]
+    def _labels_of(self, given: str, what: str, option: str) -> tuple[int, ...]:
+        names = [n.strip() for n in given.split(",") if n.strip()]
         if names and self.description.segmentation is None:
             raise UsageError(
-                f"{self.path / FILE} has no [segmentation], so nothing can be cut off: leave cut={cut} away"
+                f"{self.path / FILE} has no [segmentation], so nothing can be {what}: leave {option}={given} away"
             )
         labels = () if self.description.segmentation is None else self.description.segmentation.labels
         for name in names:
@@ -129,10 +135,14 @@ class Folder(Reader):
             check_joints(joints, name)
         pixels = cube_window(self.camera, joints, window)
         depth = parse_depth(self._bytes(said.depth.files, values), name, said.depth, self.size, pixels)
-        if self.cut:
-            depth[np.isin(self._segmentation(values, pixels), self.cut)] = 0
+        masked = self.segmented and (window is None or window.mask)
+        mask = None
+        if self.cut or masked:
+            parts = self._segmentation(values, pixels)
+            depth[np.isin(parts, self.cut)] = 0
+            mask = np.isin(parts, self.hand) if masked else None
         index, camera = self._index, cut_camera(self.camera, pixels)
-        return Frame(depth, camera, joints, row, int(index.subject[i]), int(index.sequence[i]), name)
+        return Frame(depth, camera, joints, row, int(index.subject[i]), int(index.sequence[i]), name, mask=mask)
 
     def _bytes(self, files: Pattern, values: Values, limit: int = 0) -> bytes:
         name = files.path(values)
@@ -220,7 +230,7 @@ class Folder(Reader):
         """See `DataSet.fingerprint`. Reads the labels of all frames, where each has a file of its own."""
         said = asdict(self.description)
         decides = {k: said[k] for k in ("camera", "depth", "joints", "skeleton", "segmentation")}
-        decides["segmentation"] = decides["segmentation"] if self.cut else None
+        decides["segmentation"] = decides["segmentation"] if self.cut or self.hand else None
         return {
             "dataset": self.info.name, "split": self.split, "frames": len(self), **self.options,
             "description": digest(np.frombuffer(repr(_plain(decides)).encode(), np.uint8)),
@@ -273,6 +283,6 @@ def _plain(value: Any) -> Any:
     return [_plain(v) for v in value] if isinstance(value, list | tuple) else value
 
 
-def load(root: Path, *, split: Split = "all", cut: str = "") -> Folder:
+def load(root: Path, *, split: Split = "all", cut: str = "", mask: str = "") -> Folder:
     """A reader; called by `gmaps.load_dataset`."""
-    return Folder(Path(root), split, str(cut))
+    return Folder(Path(root), split, str(cut), mask=str(mask))

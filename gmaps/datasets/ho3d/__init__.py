@@ -120,6 +120,12 @@ class Ho3d(Reader):
         truth = _read_truth(self.path, sum(test)) if any(test) else None
         return _Table(names, np.array(test), np.concatenate(number).astype(np.int64), truth)
 
+    @property
+    def segmented(self) -> bool:  # type: ignore[override]
+        """Whether frames say which pixels are hand: those of the training do, unless `seg` was left out."""
+        sequence, number = self._table.names[0]
+        return self.split == "train" and (self.path / f"train/{sequence}/seg/{number}.png").is_file()
+
     def _make_index(self) -> Index:
         table = self._table
         sequences = sorted({sequence for sequence, _ in table.names})
@@ -159,10 +165,14 @@ class Ho3d(Reader):
         depth = parse_depth(data, name, self._scale(table.names[i][0]), pixels)
         camera, index = cut_camera(meta.camera, pixels), self._index
         box = None if meta.box is None else (meta.box[0] - pixels[2], meta.box[1] - pixels[0], *meta.box[2:])
+        mask = None
+        if self.segmented and (window is None or window.mask):
+            said = self._name(i, "seg", "png")
+            mask = parse_mask(read_bytes(f"{self.path}/{said}", said, _LARGEST_PNG), said, pixels)
         known = {"root": meta.root, "pose": meta.pose, "betas": meta.betas}
         return Frame(
             depth, camera, joints, int(index.frame[i]), int(index.subject[i]), int(index.sequence[i]), name, box,
-            {a.name: known[a.name] for a in self.arrays},
+            {a.name: known[a.name] for a in self.arrays}, mask,
         )  # fmt: skip
 
     def _scale(self, sequence: str) -> float:
