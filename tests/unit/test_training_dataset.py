@@ -44,7 +44,7 @@ def with_rejects(path, tmp_path_factory):
         kinds.append(MapArray(kind, shape, f"maps/{kind}_scale" in names, known.value_range, smooth=known.smooth))
     out = write_store(tmp_path_factory.mktemp("rejects") / "r.zarr", rows, kinds=kinds, shard=7, size=128)
     meta = json.loads((out / "zarr.json").read_text())
-    meta["attributes"] = store.attributes
+    meta["attributes"] |= store.attributes
     (out / "zarr.json").write_text(json.dumps(meta))
     return out
 
