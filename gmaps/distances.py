@@ -159,9 +159,8 @@ def geodesic_distance(
         return out
     if solver == "fmm":
         ptr, cells, values = starts.find_starts(m, p, inscribed)
-        exact = np.empty(out.shape, np.float64)
-        fmm.fast_marching(m, ptr, cells, values * h, h, order, exact)
-        return exact.astype(np.float32)
+        fmm.fast_marching(m, ptr, cells, values * h, h, order, out)
+        return out
     if solver == "skfmm":
         return _scikit_fmm(m, p, h, order, out)
     raise unknown_name("solver", str(solver), get_args(Solver))

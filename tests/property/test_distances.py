@@ -108,6 +108,30 @@ def test_fmm_is_bit_identical_on_thousands_of_masks(order):
         np.testing.assert_array_equal(ours[0], scikit_fmm(mask, joints[0], 0.1, order))
 
 
+@pytest.mark.parametrize("order", [1, 2])
+@pytest.mark.parametrize("dx", [0.1, 3.0])
+def test_fmm_is_bit_identical_where_fronts_are_long(order, dx):
+    rng = np.random.default_rng(order)
+    for size in (100, 128, 201, 256):
+        mask = rng.random((size, size)) < 0.97
+        mask[::40, : size // 2] = False
+        joints = random_cells(mask, rng, 2)
+        ours = np.empty((2, size, size))
+        ptr, cells, values = starts.find_starts(mask, joints, False)
+        fmm.fast_marching(mask, ptr, cells, values * dx, dx, order, ours)
+        for joint, plane in zip(joints, ours, strict=True):
+            np.testing.assert_array_equal(plane, scikit_fmm(mask, joint, dx, order))
+
+
+@given(masks(2, 16), st.floats(-3, 20), st.floats(-3, 20), st.sampled_from([1e-3, 1.0, 1e5]))
+def test_fmm_from_anywhere_equals_its_twin(mask, row, col, spacing):
+    ours = gmaps.geodesic_distance(mask, [[row, col]], solver="fmm", spacing=spacing)[0]
+    twin = eikonal.march(mask, eikonal.starts(mask, row, col, False))
+    np.testing.assert_array_equal(np.isfinite(ours), np.isfinite(twin))
+    reached = np.isfinite(twin)
+    np.testing.assert_allclose(ours[reached] / spacing, twin[reached], atol=2e-4)
+
+
 @given(masks(2, 40), st.integers(0, 2**32 - 1), st.integers(1, 45))
 def test_sweep_of_order_one_equals_fast_marching(mask, seed, joints):
     if not mask.any():

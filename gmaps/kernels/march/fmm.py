@@ -6,8 +6,10 @@ values frozen together before their neighbours are updated. What differs is how 
 
 - A cell's frozen value is +inf until it freezes, so "in bounds, on the hand, frozen and smaller" is one
   comparison; two cells of padding replace every bounds check.
-- The narrow band is a sorted array, not a heap. A front advances by about one cell, so a new value belongs
-  within a few places of the end, and the smallest is simply the first.
+- The narrow band is no heap. A front advances by about a cell, so the band's values span little more than one: they
+  are thrown into buckets, a fraction of a cell wide, and only what is in the bucket at hand (or belongs before it) is
+  sorted, in the run. So an entry costs the same however long the front is. Buckets are used again and again, as the
+  hours of a clock are: an entry of a later round stays until its own comes.
 - Order 2 also updates the cell beyond a frozen neighbour. That can change its value only when the newly frozen
   cell is not larger than the one between, which is rare: the other updates are skipped.
 """
@@ -17,8 +19,11 @@ from __future__ import annotations
 import numpy as np
 
 from gmaps.kernels._jit import jit
+from gmaps.kernels.whole import floor
 
 PAD = 2
+#: Buckets to a cell's width, and to a round; the latter is a power of two.
+_PER_CELL, _BUCKETS = 16, 64
 
 
 @jit
@@ -45,49 +50,37 @@ def _order_one(frozen, p, stride, idx2):
 
 
 @jit(inline="always")
-def _two_back(frozen, p, step):
-    """Smaller frozen neighbour along one axis, and the value beyond it (inf if it may not be used).
+def _along_axis(frozen, p, step):
+    """What one axis adds to the quadratic of order 2: its weight and its value; 0 and 0 where nothing is frozen.
 
-    The value beyond is not reset when the plus side takes over: that is what scikit-fmm does.
+    The value beyond the smaller neighbour counts where it is frozen and not larger. It is not reset when the plus side
+    takes over without one: that is what scikit-fmm does. Selections, not branches: which way they go is a coin's toss.
     """
-    v1 = frozen[p - step]
-    v2 = np.inf
-    if v1 < np.inf and frozen[p - 2 * step] <= v1:
-        v2 = frozen[p - 2 * step]
-    if frozen[p + step] < v1:
-        v1 = frozen[p + step]
-        if frozen[p + 2 * step] <= v1:
-            v2 = frozen[p + 2 * step]
-    return v1, v2
+    minus = frozen[p - step]
+    plus = frozen[p + step]
+    beyond_minus = frozen[p - 2 * step]
+    beyond_plus = frozen[p + 2 * step]
+    from_plus = plus < minus
+    v1 = plus if from_plus else minus
+    v2 = beyond_minus if (minus < np.inf) & (beyond_minus <= minus) else np.inf
+    v2 = beyond_plus if from_plus & (beyond_plus <= plus) else v2
+    second = v2 < np.inf
+    known = v1 < np.inf
+    weight = 9.0 / 4.0 if second else (1.0 if known else 0.0)
+    value = 1.0 / 3.0 * (4 * v1 - v2) if second else (v1 if known else 0.0)
+    return weight, value
 
 
 @jit
 def _order_two(frozen, p, stride, idx2):
-    nine_fourths = 9.0 / 4.0
-    one_third = 1.0 / 3.0
-    a = 0.0
-    b = 0.0
-    c = 0.0
-    v1, v2 = _two_back(frozen, p, stride)
-    if v2 < np.inf:
-        t = one_third * (4 * v1 - v2)
-        a += idx2 * nine_fourths
-        b -= idx2 * 2 * nine_fourths * t
-        c += idx2 * nine_fourths * (t * t)
-    elif v1 < np.inf:
-        a += idx2
-        b -= idx2 * 2 * v1
-        c += idx2 * (v1 * v1)
-    v1, v2 = _two_back(frozen, p, 1)
-    if v2 < np.inf:
-        t = one_third * (4 * v1 - v2)
-        a += idx2 * nine_fourths
-        b -= idx2 * 2 * nine_fourths * t
-        c += idx2 * nine_fourths * (t * t)
-    elif v1 < np.inf:
-        a += idx2
-        b -= idx2 * 2 * v1
-        c += idx2 * (v1 * v1)
+    w, t = _along_axis(frozen, p, stride)
+    a = idx2 * w
+    b = 0.0 - idx2 * 2 * w * t
+    c = idx2 * w * (t * t)
+    w, t = _along_axis(frozen, p, 1)
+    a += idx2 * w
+    b -= idx2 * 2 * w * t
+    c += idx2 * w * (t * t)
     c -= 1
     det = b * b - 4 * a * c
     if det >= 0:
@@ -112,7 +105,7 @@ def fast_marching(mask, start_ptr, start_cell, start_value, spacing, order, out)
         Size of a cell; bit-identity holds for scikit-fmm's `dx` of the same value.
     order : int
         1 or 2.
-    out : (J, H, W) float64
+    out : (J, H, W) float64 or float32
         Filled with distances; +inf off the mask and where a source cannot reach.
     """
     rows, cols = mask.shape
@@ -129,8 +122,15 @@ def fast_marching(mask, start_ptr, start_cell, start_value, spacing, order, out)
     frozen = np.empty(size, np.float64)
     tentative = np.empty(size, np.float64)
     # A cell enters the band once for each change of its value: at most once per neighbour, two away included.
-    keys = np.empty(8 * count + 8, np.float64)
-    cells = np.empty(8 * count + 8, np.int32)
+    most = 8 * count + 8
+    keys = np.empty(most, np.float64)
+    cells = np.empty(most, np.int32)
+    # Entries that wait in buckets; `following` is the next one of the same bucket, or of those that are free again.
+    waiting_key = np.empty(most, np.float64)
+    waiting_cell = np.empty(most, np.int32)
+    following = np.empty(most, np.int32)
+    buckets = np.empty(_BUCKETS, np.int32)
+    per_unit = _PER_CELL / spacing
     batch = np.empty(count + 1, np.int32)
     steps = np.array([-stride, stride, -1, 1], np.int32)
 
@@ -143,8 +143,14 @@ def fast_marching(mask, start_ptr, start_cell, start_value, spacing, order, out)
             frozen[p] = start_value[k]
             batch[n_batch] = p
             n_batch += 1
+        # The run is entries `head` to `tail` of `keys`, and holds what belongs into bucket `now` or before it.
         head = 0
         tail = 0
+        now = 0
+        waiting = 0
+        used = np.int32(0)
+        free = np.int32(-1)
+        buckets[:] = -1
         while n_batch > 0:
             for i in range(n_batch):
                 p = batch[i]
@@ -163,6 +169,20 @@ def fast_marching(mask, start_ptr, start_cell, start_value, spacing, order, out)
                     if d == tentative[q]:
                         continue
                     tentative[q] = d
+                    number = floor(d * per_unit)
+                    if number > now:
+                        entry = free
+                        if entry >= 0:
+                            free = following[entry]
+                        else:
+                            entry = used
+                            used += np.int32(1)
+                        waiting_key[entry] = d
+                        waiting_cell[entry] = q
+                        following[entry] = buckets[number & (_BUCKETS - 1)]
+                        buckets[number & (_BUCKETS - 1)] = entry
+                        waiting += 1
+                        continue
                     at = tail
                     while at > head and keys[at - 1] > d:
                         keys[at] = keys[at - 1]
@@ -175,7 +195,35 @@ def fast_marching(mask, start_ptr, start_cell, start_value, spacing, order, out)
             # are stale: pass over them.
             n_batch = 0
             value = np.inf
-            while head < tail:
+            while True:
+                if head == tail:
+                    head = 0
+                    tail = 0
+                    while waiting > 0 and tail == 0:
+                        now += 1
+                        entry = buckets[now & (_BUCKETS - 1)]
+                        buckets[now & (_BUCKETS - 1)] = -1
+                        while entry >= 0:
+                            after = following[entry]
+                            d = waiting_key[entry]
+                            if floor(d * per_unit) == now:
+                                at = tail
+                                while at > 0 and keys[at - 1] > d:
+                                    keys[at] = keys[at - 1]
+                                    cells[at] = cells[at - 1]
+                                    at -= 1
+                                keys[at] = d
+                                cells[at] = waiting_cell[entry]
+                                tail += 1
+                                waiting -= 1
+                                following[entry] = free
+                                free = entry
+                            else:
+                                following[entry] = buckets[now & (_BUCKETS - 1)]
+                                buckets[now & (_BUCKETS - 1)] = entry
+                            entry = after
+                    if tail == 0:
+                        break
                 d = keys[head]
                 if n_batch > 0 and d != value:
                     break
@@ -187,9 +235,6 @@ def fast_marching(mask, start_ptr, start_cell, start_value, spacing, order, out)
                 frozen[q] = d
                 batch[n_batch] = q
                 n_batch += 1
-            if head == tail:
-                head = 0
-                tail = 0
         for r in range(rows):
             for c in range(cols):
                 out[j, r, c] = frozen[(r + PAD) * stride + c + PAD]
