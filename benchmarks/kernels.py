@@ -19,8 +19,9 @@ from gmaps.frame import Crop
 from gmaps.maps import DEFAULT_MAPS, Scene, get_map
 from gmaps.skeleton import get_skeleton
 from tests.reference import handmap
+from tests.shapes import blob
 
-SIZES = (32, 64, 128)
+SIZES = (32, 64, 128, 256)
 
 
 def random_crops(n: int) -> list[Crop]:
@@ -54,6 +55,28 @@ def _opencv(mask: NDArray[np.bool_]) -> NDArray[np.float32]:
     return inside - cv2.distanceTransform(1 - image, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
 
 
+def arbitrary() -> list[Row]:
+    """The public function on masks that are no hands, from cells on them and from anywhere."""
+    rng = np.random.default_rng(secrets.randbelow(2**31))
+    masks = {"full": np.ones((32, 32), bool), "7 of 10 cells": rng.random((32, 32)) < 0.7, "blob": blob(rng, 32)}
+    rows = []
+    for what, mask in masks.items():
+        on = np.argwhere(mask)
+        for where, cells in (
+            ("on it", on[rng.integers(len(on), size=21)]),
+            ("anywhere", rng.integers(32, size=(21, 2))),
+        ):
+            calls = {
+                "ours": partial(gmaps.geodesic_distance, mask, cells.astype(np.float64)),
+                "path": partial(handmap.geodesic_path, mask, cells),
+            }
+            t = take_turns(calls, rounds=15)
+            rows.append(
+                Row(f"geodesic, 32 x 32, {what}, 21 points {where}", t["ours"], t["path"], "reference path", 60)
+            )
+    return rows
+
+
 def run() -> list[Row]:
     """Measure and print."""
     cv2.setNumThreads(1)
@@ -79,6 +102,7 @@ def run() -> list[Row]:
             for name, value in take_turns(calls, rounds=9 if size == 32 else 3).items():
                 sums[name] = sums.get(name, 0.0) + value / (len(scenes) if size == 32 else 8)
         asked = size == 32
+        against = {128: 1.5, 256: 2.0}.get(size)
         joints = len(crops[0].joints_mm)
         what = f"{size} x {size}, {joints} joints"
         rows += [
@@ -87,12 +111,15 @@ def run() -> list[Row]:
             Row(f"geodesic, sweep order 2, {what}", sums["sweep2"], sums["path"], "reference path"),
             Row(f"geodesic, fmm order 2 (bit-identical), {what}", sums["fmm2"], sums["path"], "reference path",
                 3 if asked else None, 5 if asked else None),
-            Row(f"geodesic, fmm order 1 (bit-identical), {what}", sums["fmm1"], sums["skfmm1"], "scikit-fmm order 1"),
-            Row(f"geodesic, fmm order 2 (bit-identical), {what}", sums["fmm2"], sums["skfmm2"], "scikit-fmm order 2"),
+            Row(f"geodesic, fmm order 1 (bit-identical), {what}", sums["fmm1"], sums["skfmm1"], "scikit-fmm order 1",
+                against),
+            Row(f"geodesic, fmm order 2 (bit-identical), {what}", sums["fmm2"], sums["skfmm2"], "scikit-fmm order 2",
+                against),
             Row(f"signed EDT, {what}", sums["edt"], sums["scipy"], "SciPy, two transforms",
                 4 if asked else None, 6 if asked else None),
             Row(f"signed EDT, {what}", sums["edt"], sums["cv2"], "OpenCV, two transforms"),
         ]  # fmt: skip
+    rows += arbitrary()
     crop = crops[0]
     together = take_turns({name: partial(gmaps.encode, crop, (name,)) for name in DEFAULT_MAPS}, rounds=60)
     alone = sum(together.values())

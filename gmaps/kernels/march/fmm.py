@@ -53,8 +53,9 @@ def _order_one(frozen, p, stride, idx2):
 def _along_axis(frozen, p, step):
     """What one axis adds to the quadratic of order 2: its weight and its value; 0 and 0 where nothing is frozen.
 
-    The value beyond the smaller neighbour counts where it is frozen and not larger. It is not reset when the plus side
-    takes over without one: that is what scikit-fmm does. Selections, not branches: which way they go is a coin's toss.
+    The value beyond the smaller neighbour counts where it is frozen and not larger. It is not reset when the plus
+    side takes over without one: that is what scikit-fmm does. These are selections, not branches, because no
+    processor guesses which way they go.
     """
     minus = frozen[p - step]
     plus = frozen[p + step]

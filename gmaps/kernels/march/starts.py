@@ -51,6 +51,31 @@ def _sees(mask, row, col, r, c):
 
 
 @jit
+def _nearest(mask, row, col, r0, c0):
+    """Squared distance from a point in cell (r0, c0) to the nearest hand cell's centre; inf where there is none."""
+    rows, cols = mask.shape
+    best = np.inf
+    for k in range(rows):
+        if (k - 1) ** 2 > best:
+            break
+        for r in range(r0 - k, r0 + k + 1, max(2 * k, 1)):
+            if r < 0 or r >= rows:
+                continue
+            # Outwards along the row, to the left and to the right.
+            for c in range(c0, -1, -1):
+                away = (r - row) ** 2 + (c - col) ** 2
+                if away >= best or mask[r, c]:
+                    best = min(best, away)
+                    break
+            for c in range(c0 + 1, cols):
+                away = (r - row) ** 2 + (c - col) ** 2
+                if away >= best or mask[r, c]:
+                    best = min(best, away)
+                    break
+    return best
+
+
+@jit
 def find_starts(mask, joints_px, inscribed):
     """Start cells of every joint.
 
@@ -102,15 +127,10 @@ def find_starts(mask, joints_px, inscribed):
             cell = more_cell
             value = more_value
         if not mask[r0, c0]:
-            nearest = np.inf
-            for r in range(rows):
-                for c in range(cols):
-                    if mask[r, c]:
-                        nearest = min(nearest, (r - row) ** 2 + (c - col) ** 2)
-            radius = math.sqrt(nearest)
-            if nearest < np.inf:
-                for r in range(rows):
-                    for c in range(cols):
+            radius = math.sqrt(_nearest(mask, row, col, r0, c0))
+            if radius < np.inf:
+                for r in range(max(floor(row - radius), 0), min(floor(row + radius) + 2, rows)):
+                    for c in range(max(floor(col - radius), 0), min(floor(col + radius) + 2, cols)):
                         if mask[r, c] and _touches(row, col, r, c, radius):
                             cell[used] = r * cols + c
                             value[used] = math.sqrt((r - row) ** 2 + (c - col) ** 2)

@@ -129,11 +129,11 @@ def solve(t, starts, neighbours, row_ptr, order):
             forth = np.uint8(0)
             back = np.uint8(0)
             if order == 1:
-                for i in range(first, last):
-                    forth = _relax_one(t, neighbours, i, width, forth)
-                if forth:
-                    for i in range(last - 1, first - 1, -1):
-                        back = _relax_one(t, neighbours, i, width, back)
+                # From both ends at once: each update waits for the one before it, and two rows of them wait together.
+                for k in range(last - first):
+                    forth = _relax_one(t, neighbours, first + k, width, forth)
+                    back = _relax_one(t, neighbours, last - 1 - k, width, back)
+                forth |= back
             else:
                 for i in range(first, last):
                     forth = _relax_two(t, starts, neighbours, i, width, forth)
