@@ -212,8 +212,10 @@ class DataSet(Protocol):
 
     Further attributes may be there: `arrays`, a tuple of `FrameArray`, for what every frame has besides depth and
     joints; `labelled`, False where it is known before a frame is read that none has joints; `segmented`, True where
-    every frame has a `mask`; and `camera_of`, which gives the camera of the whole image at a position, where `camera`
-    is not that of all frames.
+    every frame has a `mask`; `camera_of`, which gives the camera of the whole image at a position, where `camera` is
+    not that of all frames; and `labels_touched` and `frame_files`, by which a build sees that files are written to
+    meanwhile: see `gmaps.datasets.reader.Reader`. A data set without the first of these two is asked for its
+    fingerprint before and after each shard.
     """
 
     info: DatasetInfo

@@ -157,7 +157,6 @@ class Hands17(Reader):
         return list(PARTS.values())
 
     def _chosen(self, part: Part) -> bool:
-        """Whether a part belongs to the split."""
         return part is PARTS["test" if self.split == "test" else "train"]
 
     @cached_property
@@ -170,6 +169,7 @@ class Hands17(Reader):
         digests, labelled = [], 0
         for k, part in enumerate(self._parts):
             if self._chosen(part) and (self.path / part.labels).is_file():
+                self.note_labels(self.path / part.labels)
                 lines, numbers = read_part(self.path, part)
                 rows = np.flatnonzero(np.isin(numbers, frame_numbers(self.path / part.images, _FRAME_FILE)))
                 here = (numbers[rows], lines.start[rows], lines.number[rows])
@@ -204,8 +204,7 @@ class Hands17(Reader):
     def read(self, i: int, window: Window | None = None) -> Frame:
         """Frame at position i; see `DataSet.read`. One without labels has joints of NaN and a box."""
         index, table, i = self._index, self._table, self.position(i)
-        part = self._parts[table.part[i]]
-        name = f"{part.images}/image_D{table.number[i]:08d}.png"
+        part, name = self._parts[table.part[i]], self._frame_name(i)
         where = f"{name}: {part.labels}, line {table.line[i]}"
         line = read_line(self.path / part.labels, int(table.start[i]), name)
         box = None
@@ -218,9 +217,11 @@ class Hands17(Reader):
         if box is not None:
             box = box[0] - pixels[2], box[1] - pixels[0], *box[2:]
         depth = parse_depth(read_bytes(self.path / name, name, _LARGEST_PNG), name, pixels)
-        subject, sequence = int(index.subject[i]), int(index.sequence[i])
-        camera = cut_camera(CAMERA, pixels)
-        return Frame(depth, camera, joints, int(index.frame[i]), subject, sequence, name, box)
+        place = int(index.frame[i]), int(index.subject[i]), int(index.sequence[i])
+        return Frame(depth, cut_camera(CAMERA, pixels), joints, *place, name, box)
+
+    def _frame_name(self, i: int) -> str:
+        return f"{self._parts[self._table.part[i]].images}/image_D{self._table.number[i]:08d}.png"
 
     def fingerprint(self) -> dict[str, Any]:
         """See `DataSet.fingerprint`."""

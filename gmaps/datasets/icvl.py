@@ -188,17 +188,19 @@ class Icvl(Reader):
         self.path = root.absolute()
         self.camera = CAMERAS[camera]
 
-    def _wanted(self) -> list[str]:
-        tests = [p for p in PARTS[1:] if self.options["test_sequence"] in ("both", p[-1])]
-        return {"train": ["train"], "test": tests, "all": ["train", *tests]}[self.split]
+    def _frame_name(self, i: int) -> str:
+        return self._table.paths[i]
 
     @cached_property
     def _table(self) -> _Table:
-        wanted = self._wanted()
+        tests = [p for p in PARTS[1:] if self.options["test_sequence"] in ("both", p[-1])]
+        wanted = {"train": ["train"], "test": tests, "all": ["train", *tests]}[self.split]
         present = [p for p in wanted if (self.path / "/".join(_FILES[p])).is_file()]
         if not present:
             files = " nor ".join("/".join(_FILES[p]) for p in wanted)
             raise DatasetError(f"{self.path}: no {files} here, but {some_names(self.path)}; tree: {INFO.tree}")
+        for p in present:
+            self.note_labels(self.path / "/".join(_FILES[p]))
         parts = [_read_part(self.path, p) for p in present]
         columns, paths = [], []
         for part in parts:
@@ -217,7 +219,7 @@ class Icvl(Reader):
 
     def _make_index(self) -> Index:
         table = self._table
-        first = np.array([0, EXPECTED["train"], EXPECTED["train"] + EXPECTED["test_seq_1"]])
+        first = np.cumsum([0, EXPECTED["train"], EXPECTED["test_seq_1"]])
         folders = [p.split("/", 2)[2].rpartition("/")[0] for p in table.paths]
         sequences = tuple(sorted(set(folders)))
         if len(sequences) > np.iinfo(np.int16).max:
@@ -229,15 +231,14 @@ class Icvl(Reader):
     def read(self, i: int, window: Window | None = None) -> Frame:
         """Frame at position i; see `DataSet.read`."""
         index, table, i = self._index, self._table, self.position(i)
-        name = table.paths[i]
-        labels = "/".join(_FILES[PARTS[table.part[i]]])
+        name, labels = table.paths[i], "/".join(_FILES[PARTS[table.part[i]]])
         line = read_line(self.path / labels, int(table.start[i]), name)
         joints = parse_labels(line, self.camera, f"{name}: {labels}, line {table.line[i]}")
         check_joints(joints, name)
         pixels = cube_window(self.camera, joints, window)
         depth = parse_depth(read_bytes(self.path / name, name, _LARGEST_PNG), name, pixels)
-        subject, sequence = int(index.subject[i]), int(index.sequence[i])
-        return Frame(depth, cut_camera(self.camera, pixels), joints, int(index.frame[i]), subject, sequence, name)
+        place = int(index.frame[i]), int(index.subject[i]), int(index.sequence[i])
+        return Frame(depth, cut_camera(self.camera, pixels), joints, *place, name)
 
     def fingerprint(self) -> dict[str, Any]:
         """See `DataSet.fingerprint`."""
@@ -287,8 +288,7 @@ def check(root: Path) -> list[Check]:
 
 
 def _check_labels(part: _Part, labels: str, expected: int) -> Check:
-    problems, bad = [], []
-    rows = len(part.paths)
+    problems, bad, rows = [], [], len(part.paths)
     if rows != expected:
         problems.append(f"{rows} lines, not {expected}: another release, or a part of it")
     elif part.lines.digest != EVALUATED.get(part.name, part.lines.digest):

@@ -196,6 +196,7 @@ class Nyu(Reader):
             )
         parts, test_rows = [], 0
         for half in present:
+            self.note_labels(self.path / half / _LABELS)
             numbers, joints = _read_half(self.path / half, EXPECTED[half])
             if half == "test":
                 test_rows = len(joints)
@@ -224,10 +225,14 @@ class Nyu(Reader):
         pixels = cube_window(CAMERA, place[0], window)
         return Frame(parse_depth(data, place[-1], pixels), cut_camera(CAMERA, pixels), *place)
 
+    def _frame_name(self, i: int) -> str:
+        table = self._table
+        return f"{self._index.sequences[table.half[i]]}/depth_1_{table.number[i]:07d}.png"
+
     def _bytes(self, i: int) -> tuple[bytes, tuple[NDArray[np.float32], int, int, int, str]]:
         """A frame's file, and what a `Frame` has besides depth and camera."""
         index, table, i = self._index, self._table, self.position(i)
-        name = f"{index.sequences[table.half[i]]}/depth_1_{table.number[i]:07d}.png"
+        name = self._frame_name(i)
         joints = table.joints[i]
         check_joints(joints, name)
         data = read_bytes(f"{self.path}/{name}", name, _LARGEST_PNG)

@@ -6,6 +6,7 @@ import hashlib
 import math
 import os
 import re
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -80,6 +81,36 @@ class Reader:
         """The camera of the whole image at position i: `camera`, where a data set has one for all."""
         return self.camera
 
+    def note_labels(self, path: str | os.PathLike[str], own: bool = False) -> None:
+        """Called before a file of labels is read, for `labels_touched`; `own` tells that it is one frame's."""
+        (self._own_stamps if own else self._label_stamps)[os.fspath(path)] = file_stamp(path)
+
+    @cached_property
+    def _own_stamps(self) -> dict[str, Stamp | None]:
+        return {}
+
+    @cached_property
+    def _label_stamps(self) -> dict[str, Stamp | None]:
+        return {}
+
+    def labels_touched(self, rows: Sequence[int]) -> bool:
+        """Whether a file of labels, of those that say something of these rows, was written to after it was read."""
+        own = {path: self._own_stamps[path] for path in self._own_labels(rows) if path in self._own_stamps}
+        return any(file_stamp(path) != stamp for path, stamp in (self._label_stamps | own).items())
+
+    def _own_labels(self, rows: Sequence[int]) -> list[str]:
+        """Files of labels that some frames alone have."""
+        return []
+
+    def frame_files(self, i: int) -> tuple[str, ...]:
+        """Paths of the files whose pixels frame i is made of; none where that is not known."""
+        name = self._frame_name(i)
+        return (f"{self.root}/{name}",) if name else ()
+
+    def _frame_name(self, i: int) -> str:
+        """Path of frame i below the root."""
+        return ""
+
     def position(self, i: int) -> int:
         """i, when it is a position of the index.
 
@@ -93,6 +124,19 @@ class Reader:
         if not 0 <= i < len(self):
             raise UsageError(f"{self.info.name} ({self.split}) has frames 0 to {len(self) - 1}, not {i}")
         return int(i)
+
+
+#: Size, and time of the last change in nanoseconds.
+Stamp = tuple[int, int]
+
+
+def file_stamp(path: str | os.PathLike[str]) -> Stamp | None:
+    """What changes when a file is written to; None where there is none."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_size, found.st_mtime_ns
 
 
 #: Pixels beside a cube's window that a crop may look at: footprints end half way to their neighbours.

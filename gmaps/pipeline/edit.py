@@ -25,8 +25,8 @@ from gmaps.pipeline.plan import Plan, cores, resolve_store
 from gmaps.pipeline.probe import parse_memory
 from gmaps.pipeline.progress import format_bytes, format_seconds
 from gmaps.pipeline.publish import check_ours
-from gmaps.pipeline.source import StoredCrops
 from gmaps.pipeline.spec import BuildSpec
+from gmaps.pipeline.stored_crops import StoredCrops
 from gmaps.store.add_remove import add_arrays, clear_leftovers, pending_removal, remove_arrays
 from gmaps.store.local import Store
 from gmaps.store.names import check_kind, is_plain

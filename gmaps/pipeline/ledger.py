@@ -23,7 +23,7 @@ LEDGER = "ledger.jsonl"
 #: Ends the name of the note beside a ledger that says which row is being made.
 ROW = ".row"
 #: What a record may hold, what it holds of each rejected frame, and how files of shards are called.
-_FIELDS = {"shard", "rows", "files", "rejects", "joints_outside"}
+_FIELDS = {"shard", "rows", "files", "rejects", "joints_outside", "frames"}
 _REJECT = {"row", "frame", "name", "reason"}
 _SHARD_FILE = re.compile(r"(maps/)?[^/]+/c[./]\d+([./]0)*")
 #: A share of a build's shards: the k-th of n, counted from 1.
@@ -51,6 +51,8 @@ class ShardRecord:
         Row, frame, name and reason of each rejected frame.
     joints_outside
         Frames of which a joint lies outside the cube.
+    frames
+        Stands for sizes and times of the files of its frames, before they were read; empty where that is not known.
     """
 
     shard: int
@@ -58,6 +60,7 @@ class ShardRecord:
     files: list[FileRecord]
     rejects: list[dict[str, Any]] = field(default_factory=list)
     joints_outside: int = 0
+    frames: str = ""
 
     def to_json(self) -> str:
         """One line."""
@@ -79,6 +82,9 @@ class ShardRecord:
         files, rejects = values.get("files"), values.get("rejects", [])
         if not all(type(n) is int and 0 <= n < 2**60 for n in numbers):
             raise ValueError("no record of a shard: its numbers are none")
+        frames = values.get("frames", "")
+        if not isinstance(frames, str):
+            raise ValueError("no record of a shard: its frames are none")
         if not isinstance(files, list) or not all(isinstance(f, list) and len(f) == 3 for f in files):
             raise ValueError("no record of a shard: its files are none")
         if not isinstance(rejects, list) or not all(isinstance(r, dict) and r.keys() == _REJECT for r in rejects):
@@ -94,7 +100,7 @@ class ShardRecord:
         # What a ledger names is uploaded, compared and removed.
         if not all(_SHARD_FILE.fullmatch(f.path) for f in made):
             raise ValueError("no record of a shard: it names other files")
-        return cls(numbers[0], numbers[1], made, rejects, numbers[2])
+        return cls(numbers[0], numbers[1], made, rejects, numbers[2], frames)
 
 
 class Ledger:
@@ -113,6 +119,8 @@ class Ledger:
         #: What the store is built from, as `start` was told; None before.
         self.fingerprint: dict[str, Any] | None = None
         self.records: dict[int, ShardRecord] = {}
+        #: What whoever builds should know of the source.
+        self.notes: list[str] = []
         #: Whether the first line, which says what is built, cannot be read, though others follow it.
         self.headless = False
         content = self._content()

@@ -20,6 +20,7 @@ from gmaps.pipeline.report import BuildReport, make_report
 from gmaps.pipeline.source import CropSource
 from gmaps.pipeline.suspects import RowNote
 from gmaps.pipeline.upload import WAITING
+from gmaps.pipeline.worker import Job
 from gmaps.store.writer import finish_store, remove_temporaries
 
 #: `make_missing` but for the ledger and the wanted shards.
@@ -57,6 +58,7 @@ def make_missing(
         if last is not None:
             bar.say(f"the last run ended without a word at row {last}: it is made in a process of its own")
         if not todo:
+            ledger.notes = _changed_frames(job, source, ledger, wanted)
             return 0
         # Compiled here, so that no worker has to; and a full disk is better met now than in the night.
         warm_up(job.maps, source.skeleton)
@@ -76,7 +78,24 @@ def make_missing(
         except KeyboardInterrupt:
             done = f"{sum(k in ledger.records for k in wanted)} of {len(wanted)} shards are kept"
             raise KeyboardInterrupt(f"stopped: {done}. Run the same command again to go on") from None
+    ledger.notes = _changed_frames(job, source, ledger, wanted)
     return len(todo)
+
+
+def _changed_frames(job: Job, source: CropSource, ledger: Ledger, wanted: Sequence[int]) -> list[str]:
+    """A note of shards whose frames were written to since they were made, while labels are the same.
+
+    No refusal: files that were copied or touched look so, too.
+    """
+    made = [ledger.records[k] for k in wanted]
+    changed = [r.shard for r in made if r.frames and r.frames != source.frames_digest(job.shard_rows(r.shard))]
+    if not changed:
+        return []
+    rows = job.shard_rows(changed[0])
+    return [
+        f"files of frames have changed since they were read, in {len(changed)} of {len(made)} shards, the first with "
+        f"rows {rows.start} to {rows.stop - 1}: if their pixels have, build anew with --overwrite"
+    ]
 
 
 def build_here(plan: Plan, started: float, overwrite: bool, make: Make) -> BuildReport:
@@ -101,7 +120,8 @@ def _build(plan: Plan, started: float, overwrite: bool, make: Make) -> BuildRepo
     records = [ledger.records[k] for k in shards]
     size = finish_store(plan.partial, **finish_arguments(plan, records))
     publish(plan)
-    return make_report(plan, plan.out, records, started, made, size, resumed)
+    report = make_report(plan, plan.out, records, started, made, size, resumed)
+    return replace(report, notes=ledger.notes)
 
 
 def build_part(plan: Plan, part: Part, overwrite: bool, started: float, make: Make) -> BuildReport:
@@ -132,7 +152,9 @@ def _make_part(plan: Plan, part: Part, whole: Ledger, started: float, make: Make
     made = make(ledger, wanted)
     records = [ledger.records[i] for i in wanted]
     size = sum(f.size for record in records for f in record.files)
-    return replace(make_report(plan, plan.partial, records, started, made, size, resumed), part=f"{k}/{n}")
+    return replace(
+        make_report(plan, plan.partial, records, started, made, size, resumed), part=f"{k}/{n}", notes=ledger.notes
+    )
 
 
 def check_shared(plan: Plan) -> None:

@@ -42,6 +42,8 @@ class BuildReport:
         unfinished store.
     rejects
         Row, frame, name and reason of each rejected frame.
+    notes
+        What else should be known: of frames that were written to since they were read.
     """
 
     path: str
@@ -57,6 +59,7 @@ class BuildReport:
     rejected_over_limit: bool = False
     part: str = ""
     rejects: list[dict[str, Any]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
     def summary(self) -> str:
         """A few lines for people."""
@@ -75,6 +78,7 @@ class BuildReport:
             )
         if self.joints_outside:
             lines.append(f"{self.joints_outside:,} frames have a joint outside the cube")
+        lines += self.notes
         if self.part:
             lines.append("when all parts are done: gmaps finalize")
         return "\n".join(lines)

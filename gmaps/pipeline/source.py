@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import copy
 import functools
+import hashlib
 import json
 import os
 import pickle
 import sys
+from collections.abc import Sequence
 from functools import cached_property
-from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -18,12 +20,12 @@ from gmaps.center import load_centers
 from gmaps.crop import CropParams, crop_dataset_frame
 from gmaps.datasets import load_dataset, loads_anywhere
 from gmaps.datasets.base import DataSet, FrameArray, Index, Window, camera_of, read_window
-from gmaps.datasets.reader import Reader
+from gmaps.datasets.reader import Reader, file_stamp
 from gmaps.errors import DatasetError, FrameError, GmapsError, UsageError
-from gmaps.frame import Crop, Cube
-from gmaps.pipeline.fingerprint import array_digest
+from gmaps.frame import Crop
+from gmaps.pipeline.fingerprint import array_digest, digest
+from gmaps.pipeline.stored_crops import StoredCrops
 from gmaps.skeleton import Skeleton
-from gmaps.store.opening import open_store
 
 #: Bytes of a data set that is sent to workers with every shard.
 LARGEST_PICKLE = 2**25
@@ -66,6 +68,27 @@ class CropSource(Protocol):
 
     def fingerprint(self) -> dict[str, Any]:
         """JSON values that decide what the data set's frames are."""
+        ...
+
+    def check_labels(self, planned: str, rows: Sequence[int]) -> None:
+        """Refuse labels that were edited since they were read.
+
+        Parameters
+        ----------
+        planned
+            Digest of the fingerprint when the build was planned.
+        rows
+            Of which crops are made.
+
+        Raises
+        ------
+        DatasetError
+            They are not those that were planned.
+        """
+        ...
+
+    def frames_digest(self, rows: Sequence[int]) -> str:
+        """Stands for sizes and times of the files that hold these rows' pixels; empty where that is not known."""
         ...
 
     def payload(self) -> str | bytes:
@@ -159,6 +182,25 @@ class FrameCrops:
         """See `CropSource.fingerprint`."""
         return self.dataset.fingerprint()
 
+    def check_labels(self, planned: str, rows: Sequence[int]) -> None:
+        """See `CropSource.check_labels`. A data set that cannot tell is asked for its fingerprint."""
+        touched = getattr(self.dataset, "labels_touched", None)
+        if touched is None:
+            check_digest(self, planned)
+        elif touched(rows):
+            fresh = FrameCrops(self._made_anew(), self.params, self.center_file, self.known_as)
+            check_digest(fresh, planned)
+            self.dataset = fresh.dataset  # written to, and still the same
+
+    def _made_anew(self) -> DataSet:
+        return load_dataset(**self.dataset_spec) if self._remade_by_name() else copy.copy(self.dataset)
+
+    def frames_digest(self, rows: Sequence[int]) -> str:
+        """See `CropSource.frames_digest`."""
+        files = getattr(self.dataset, "frame_files", None)
+        stamps = [] if files is None else [file_stamp(path) for i in rows for path in files(i)]
+        return hashlib.blake2b(repr(stamps).encode(), digest_size=16).hexdigest() if stamps else ""
+
     def payload(self) -> str | bytes:
         """See `CropSource.payload`.
 
@@ -197,55 +239,19 @@ class FrameCrops:
         return {k: v for k, v in vars(self).items() if k != "centers"}  # read anew where they are needed
 
 
-class StoredCrops:
-    """The crops of a store, to make further maps of.
+def check_digest(source: CropSource, planned: str) -> None:
+    """Refuse a source that is not the one that was planned: a store is of one data set.
 
-    Parameters
-    ----------
-    path
-        The store.
+    Raises
+    ------
+    DatasetError
+        It has changed.
     """
-
-    def __init__(self, path: str | Path) -> None:
-        self.store = open_store(path)
-        self.name, self.skeleton = str(path), self.store.skeleton
-
-    def __len__(self) -> int:
-        return len(self.store)
-
-    def index(self) -> Index:
-        """As the data set's own."""
-        return self._index
-
-    @cached_property
-    def _index(self) -> Index:
-        named = self.store.attributes["dataset"]
-        frame, subject, sequence = (self.store.column(name) for name in ("frame", "subject", "sequence"))
-        return Index(frame, subject, sequence, tuple(named["subjects"]), tuple(named["sequences"]))
-
-    def crop(self, i: int) -> Crop:
-        """Reads the crop of row i; values that no build writes are refused as those of a data set are."""
-        masked = ("mask",) if self.store.masked else ()
-        row = self.store.read([i], ("depth", "cube", "joints", "valid", *masked))
-        if not row["valid"][0]:
-            raise FrameError("rejected when the store was built")
-        cube = Cube.from_array(row["cube"][0])
-        hand = row["mask"][0] if masked else None
-        projection = self.store.attributes["crop"]["projection"]
-        return Crop(row["depth"][0], cube, row["joints"][0], projection, hand=hand).checked()
-
-    def spec(self) -> dict[str, Any]:
-        """See `CropSource.spec`."""
-        return {"store": str(Path(self.store.path).absolute())}
-
-    def fingerprint(self) -> dict[str, Any]:
-        """See `CropSource.fingerprint`."""
-        known: dict[str, Any] = self.store.attributes["dataset"]["fingerprint"]
-        return known
-
-    def payload(self) -> str | bytes:
-        """See `CropSource.payload`."""
-        return json.dumps(self.spec())
+    if planned and digest(source.fingerprint()) != planned:
+        raise DatasetError(
+            f"{source.name}: its labels have changed since the build began, and a store is of one data set: restore "
+            "them and run the same command again, or build anew with --overwrite"
+        )
 
 
 def open_source(spec: dict[str, Any]) -> CropSource:

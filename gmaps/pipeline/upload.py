@@ -11,6 +11,7 @@ import json
 import socket
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import replace
 from types import TracebackType
 from typing import Any
 
@@ -160,7 +161,7 @@ def build_there(
             ledger.wait_for_uploads()
             records = [ledger.records[k] for k in range(plan.job.shards)]
         size = _finish(plan, place, records)
-    return make_report(plan, plan.remote, records, started, made, size, resumed)
+    return replace(make_report(plan, plan.remote, records, started, made, size, resumed), notes=ledger.notes)
 
 
 def _finished(plan: Plan, place: Place, started: float, overwrite: bool) -> BuildReport | None:

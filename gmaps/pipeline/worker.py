@@ -19,12 +19,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gmaps.datasets.base import Index
-from gmaps.errors import DatasetError, FrameError, GmapsError
+from gmaps.errors import FrameError, GmapsError
 from gmaps.frame import Crop
 from gmaps.maps import Encoder, MapParams, Maps
-from gmaps.pipeline.fingerprint import digest
 from gmaps.pipeline.ledger import ShardRecord
-from gmaps.pipeline.source import CropSource, sent_source
+from gmaps.pipeline.source import CropSource, check_digest, sent_source
 from gmaps.pipeline.suspects import try_rows
 from gmaps.store.schema import ArraySpec
 from gmaps.store.writer import ShardWriter
@@ -181,18 +180,14 @@ def build_shard(payload: str | bytes, job: Job, shard: int) -> ShardRecord:
 def check_source(source: CropSource, planned: str) -> None:
     """Refuse a source that is not the one that was planned: labels that were edited while others build from them.
 
-    A process reads labels once, so that one look at what it read is enough for all its shards.
+    Once a process, of the labels that it has just read; `CropSource.check_labels` tells whether they still are those.
 
     Raises
     ------
     DatasetError
         It has changed.
     """
-    if planned and digest(source.fingerprint()) != planned:
-        raise DatasetError(
-            f"{source.name}: its labels have changed since the build began, and a store is of one data set: restore "
-            "them and run the same command again, or build anew with --overwrite"
-        )
+    check_digest(source, planned)
 
 
 def write_shard(source: CropSource, job: Job, shard: int) -> ShardRecord:
@@ -201,6 +196,8 @@ def write_shard(source: CropSource, job: Job, shard: int) -> ShardRecord:
     rejects: list[dict[str, Any]] = []
     outside = 0
     rows = job.shard_rows(shard)
+    source.check_labels(job.source, rows)
+    frames = source.frames_digest(rows)
     tried = try_rows(lambda i: job_row(source, job.maps, i), [i for i in rows if i in job.suspects])
     with ShardWriter(Path(job.root), job.layout, shard, job.shard_samples) as writer, closing(tried):
         with _turn:
@@ -220,8 +217,9 @@ def write_shard(source: CropSource, job: Job, shard: int) -> ShardRecord:
                     name = frame_name(index, i)
                     rejects.append({"row": i, "frame": int(index.frame[i]), "name": name, "reason": str(error)})
                 writer.append(row)
+        source.check_labels(job.source, rows)  # some are read frame by frame
         files = writer.close()
-    return ShardRecord(shard, len(rows), files, rejects, outside)
+    return ShardRecord(shard, len(rows), files, rejects, outside, frames)
 
 
 def dask_setup(worker: Any) -> None:

@@ -170,14 +170,23 @@ class DexYcb(Reader):
     def _mirrored(self, recording: HandRecording) -> bool:
         return self.options["mirror"] == "left" and not recording.right
 
+    def _names(self, i: int) -> tuple[str, str]:
+        """The file of the pixels of the frame at position i, and that of its labels."""
+        table = self._table
+        recording, time = self._recordings[table.recording[i]], int(table.time[i])
+        folder = f"{SUBJECTS[recording.subject]}/{recording.name}/{SERIALS[table.camera[i]]}"
+        return f"{folder}/aligned_depth_to_color_{time:06d}.png", f"{folder}/labels_{time:06d}.npz"
+
+    def frame_files(self, i: int) -> tuple[str, ...]:
+        """See `Reader.frame_files`; with the file of its labels."""
+        return tuple(f"{self.path}/{name}" for name in self._names(i))
+
     def read(self, i: int, window: Window | None = None) -> Frame:
         """Frame at position i; see `DataSet.read`."""
         i = self.position(i)
         table = self._table
         recording = self._recordings[table.recording[i]]
-        folder = f"{SUBJECTS[recording.subject]}/{recording.name}/{SERIALS[table.camera[i]]}"
-        name = f"{folder}/aligned_depth_to_color_{table.time[i]:06d}.png"
-        said = f"{folder}/labels_{table.time[i]:06d}.npz"
+        name, said = self._names(i)
         labels = read_bytes(f"{self.path}/{said}", said, _LARGEST_LABELS)
         joints, pose = parse_labels(labels, said)
         if np.isnan(joints).all():

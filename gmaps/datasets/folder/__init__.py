@@ -6,6 +6,7 @@ put to their frames, and frames are read one by one.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 from functools import cached_property
@@ -75,6 +76,7 @@ class Folder(Reader):
     def __init__(self, root: Path, split: Split, cut: str = "", info: DatasetInfo = INFO, mask: str = "") -> None:
         super().__init__(root, split, {k: v for k, v in (("cut", cut), ("mask", mask)) if v})
         self.path = root.absolute()
+        self.note_labels(self.path / FILE)
         self.description = said = read_description(self.path)
         self.skeleton, self.camera = said.skeleton, said.camera
         self.labelled = said.joints is not None
@@ -102,7 +104,7 @@ class Folder(Reader):
 
     @cached_property
     def _table(self) -> FrameTable:
-        return read_table(self.path, self.description)
+        return read_table(self.path, self.description, self.note_labels)
 
     @cached_property
     def _rows(self) -> NDArray[np.int64]:
@@ -237,6 +239,19 @@ class Folder(Reader):
             "labels": self._labels_digest,
         }  # fmt: skip
 
+    def frame_files(self, i: int) -> tuple[str, ...]:
+        """See `Reader.frame_files`."""
+        files = [self.description.depth.files]
+        if (self.cut or self.hand) and self.description.segmentation is not None:
+            files.append(self.description.segmentation.files)
+        values = self._values(i)
+        return tuple(f"{self.path}/{f.path(values)}" for f in files)
+
+    def _own_labels(self, rows: Sequence[int]) -> list[str]:
+        if self.description.joints is None or self._table.joints is not None:
+            return []
+        return [f"{self.path}/{self.description.joints.files.path(self._values(i))}" for i in rows]
+
     @cached_property
     def _labels_digest(self) -> str:
         table, rows = self._table, self._rows
@@ -248,8 +263,10 @@ class Folder(Reader):
             return digest(names, table.joints[rows])
 
         def one(row: int) -> str:
+            values = table.frames.values(row)
+            self.note_labels(self.path / joints.files.path(values), own=True)
             try:
-                return digest(self._joints(row, table.frames.values(row)))
+                return digest(self._joints(row, values))
             except FrameError:  # the frame will be rejected
                 return ""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -71,8 +72,15 @@ def _check_names(frames: Frames, said: Description, root: Path) -> None:
                     )
 
 
-def read_table(root: Path, said: Description) -> FrameTable:
+def read_table(root: Path, said: Description, note: Callable[[Path], None] = lambda path: None) -> FrameTable:
     """Walk the tree, and put shared labels to their frames.
+
+    Parameters
+    ----------
+    root, said
+        The tree, and its description.
+    note
+        Told each file of labels before it is read.
 
     Raises
     ------
@@ -89,6 +97,7 @@ def read_table(root: Path, said: Description) -> FrameTable:
     joints = np.full((len(frames), len(said.skeleton), 3), np.nan, np.float32)
     faults: dict[int, str] = {}
     for name, rows in label_files(frames, said.joints).items():
+        note(root / name)
         labels = read_shared(root, name, said)
         lines = match_labels(frames, rows, labels, said, said.joints, name)
         joints[rows[lines >= 0]] = labels.joints[lines[lines >= 0]]

@@ -113,10 +113,12 @@ class Ho3d(Reader):
             )
         names, test, number = [], [], []
         for split in present:
+            self.note_labels(self.path / f"{_PARTS[split]}.txt")
             found = _read_list(self.path, split)
             names += found
             test += [split == "test"] * len(found)
             number.append(np.arange(len(found)) + (FIRST_TEST if split == "test" else 0))
+        self.note_labels(self.path / TRUTH)
         truth = _read_truth(self.path, sum(test)) if any(test) else None
         return _Table(names, np.array(test), np.concatenate(number).astype(np.int64), truth)
 
@@ -149,6 +151,10 @@ class Ho3d(Reader):
     def _name(self, i: int, folder: str, suffix: str) -> str:
         sequence, number = self._table.names[i]
         return f"{_PARTS['test' if self._table.test[i] else 'train']}/{sequence}/{folder}/{number}.{suffix}"
+
+    def frame_files(self, i: int) -> tuple[str, ...]:
+        """See `Reader.frame_files`; with the file of its labels."""
+        return tuple(f"{self.path}/{self._name(i, *end)}" for end in (("depth", "png"), ("meta", "pkl")))
 
     def read(self, i: int, window: Window | None = None) -> Frame:
         """Frame at position i; see `DataSet.read`."""

@@ -149,6 +149,7 @@ class Msra(Reader):
             folder = f"{SUBJECTS[s]}/{GESTURES[g]}"
             if not (self.path / folder).is_dir():
                 continue
+            self.note_labels(self.path / folder / _LABELS)
             numbers, joints, bad, _ = _read_gesture(self.path, folder)
             parts.append((np.full(len(numbers), s), np.full(len(numbers), g), numbers, joints))
             faults.update({total + i: why for i, why in bad.items()})
@@ -179,12 +180,16 @@ class Msra(Reader):
         height, width = depth.shape
         return Frame(depth, CAMERA.cut(left, top, width, height), *place)
 
+    def _frame_name(self, i: int) -> str:
+        table, row = self._table, self._index.frame[i]
+        return f"{SUBJECTS[table.subject[row]]}/{GESTURES[table.gesture[row]]}/{table.number[row]:06d}_depth.bin"
+
     def _bytes(self, i: int) -> tuple[bytes, tuple[NDArray[np.float32], int, int, int, str]]:
         """A frame's file, and what a `Frame` has besides depth and camera."""
         row = int(self._index.frame[self.position(i)])
         table = self._table
         subject, gesture, number = int(table.subject[row]), int(table.gesture[row]), int(table.number[row])
-        name = f"{SUBJECTS[subject]}/{GESTURES[gesture]}/{number:06d}_depth.bin"
+        name = self._frame_name(i)
         if row in table.faults:
             raise FrameError(f"{name}: {table.faults[row]}; restore the file from the archive")
         data = read_bytes(f"{self.path}/{name}", name, WHOLE + HEADER.size)
