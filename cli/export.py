@@ -21,14 +21,14 @@ def export(store: str, out: str, maps: str | None, overwrite: bool, quiet: bool,
     One LZF-compressed file a kind, under the original's name for it, beside annotation, pose_c and clean_128.
     Rejected frames are left out.
     """
-    from gmaps.maps import get_map, list_maps
+    from gmaps.maps import map_traits
     from gmaps.pipeline.progress import Progress, format_bytes
     from gmaps.store import open_store
     from gmaps.store.export import export_hdf5
 
     opened = open_store(store)
     kinds = None if maps is None else [m.strip() for m in maps.split(",") if m.strip()]
-    names = {kind: get_map(kind).original for kind in opened.maps if kind in list_maps()}
+    names = {kind: map_traits(kind).original for kind in opened.maps}
     with Progress(int(opened.column("valid").sum()), 0, not quiet) as bar:
         files = export_hdf5(opened, out, kinds, names=names, overwrite=overwrite, progress=bar.update)
     if as_json:

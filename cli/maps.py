@@ -34,6 +34,7 @@ def _facts(name: str) -> dict[str, Any]:
         "background": kind.background,
         "views": kind.views,
         "loss": kind.loss,
+        "parameters": dict(kind.parameters),
         "carried_over": [
             what
             for what, so in (("turns", kind.turns), ("mirroring", kind.mirrors), ("shifts in depth", kind.flat))
@@ -90,7 +91,7 @@ def _cost(name: str) -> float:
 @json_option
 def maps(name: str | None, cost: bool, save: str | None, as_json: bool) -> None:
     """What guidance maps are known; with NAME, its formula, shape and range."""
-    from gmaps.maps import list_maps
+    from gmaps.maps import get_map, list_maps
 
     if name is None:
         if save:
@@ -128,6 +129,8 @@ def maps(name: str | None, cost: bool, save: str | None, as_json: bool) -> None:
         ("range", _range(facts)),
         ("shape", f"{facts['shape']} for 21 joints"),
     ]
+    for option in get_map(name).options:
+        lines.append((option.name, f"{facts['parameters'][option.name]}: {option.about}"))
     if facts["scaled"]:
         lines.append(("scale", f"{name}_scale holds the mm that a value of 1 stands for, joint by joint"))
     lines.append(("decode", "gives joints back" if facts["invertible"] else "cannot be inverted"))

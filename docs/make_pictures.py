@@ -17,10 +17,12 @@ from gmaps.crop import CropParams, crop_dataset_frame
 from gmaps.evaluation import evaluate_joints, get_protocol
 from gmaps.maps import DEFAULT_MAPS, Scene
 from gmaps.plot.curves import evaluation_figure
+from gmaps.plot.maps_figure import kind_figure
 from gmaps.plot.overlay import frame_figure
 from gmaps.plot.sample import sample_figure, save_figure
 
 IMAGES = Path(__file__).parent / "img"
+TARGETS = ("ball_offset", "heatmap_depth")
 
 
 def sample_picture() -> None:
@@ -30,6 +32,12 @@ def sample_picture() -> None:
         gmaps.build("synthetic", out, ("geodesic_surface", *DEFAULT_MAPS), limit=64, workers=0, progress=False)
         store = gmaps.open_store(out)
         save_figure(sample_figure(store[42], store.skeleton), IMAGES / "sample.png", dpi=75)
+
+
+def target_pictures() -> None:
+    """Kinds of docs/targets.md as `gmaps maps NAME --save` draws them."""
+    for kind in TARGETS:
+        save_figure(kind_figure(kind), IMAGES / f"target-{kind}.png", dpi=60)
 
 
 def evaluation_picture() -> None:
@@ -145,3 +153,4 @@ if __name__ == "__main__":
     evaluation_picture()
     overlay_picture()
     augmentation_picture()
+    target_pictures()

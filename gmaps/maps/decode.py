@@ -11,6 +11,8 @@ from gmaps.maps.scene import Scene
 
 #: Points that vote for a joint.
 _VOTERS = 5
+#: Of closeness, where a softmax of it weighs votes (AWR); and votes that are counted where the largest are (SRN).
+SHARPNESS, TOP = 30.0, 30
 
 
 def vote(points: NDArray[np.floating], values: NDArray[np.floating], theta: float) -> NDArray[np.float32]:
@@ -132,4 +134,50 @@ def multilaterate(t: NDArray[np.floating], at: NDArray[np.float64]) -> NDArray[n
     found, *_ = np.linalg.lstsq(matrix, (c**2).sum(axis=1) - d**2, rcond=1e-9)
     offset = found[:2]
     result: NDArray[np.float64] = origin + offset if np.hypot(*offset) <= d.max() + 3 else origin
+    return result
+
+
+def ball_vote(
+    points: NDArray[np.float64],
+    values: NDArray[np.float64],
+    k: float,
+    top: int = 0,
+    weights: NDArray[np.float64] | None = None,
+) -> NDArray[np.float64]:
+    """Weighted mean over the points of p + u k (1 - c).
+
+    Parameters
+    ----------
+    points : (n, D)
+        mm; at least one.
+    values : (n, (D + 1) J)
+        Unit vectors joint by joint, then the closeness c of all joints.
+    k
+        mm.
+    top
+        Weighted by c, the so many points of largest c; 0: by softmax(30 c), all where c > 0.
+    weights : (n, J), optional
+        By a softmax of these instead.
+
+    Returns
+    -------
+    (J, D) float64
+        mm.
+    """
+    axes = points.shape[1]
+    joints = values.shape[1] // (axes + 1)
+    close = values[:, axes * joints :]
+    units = values[:, : axes * joints].reshape(-1, joints, axes)
+    votes = points[:, None] + units * (k * (1 - close))[..., None]
+    if weights is not None:
+        share = np.exp(weights - weights.max(axis=0))
+    elif top:
+        order = np.argsort(-close, axis=0, kind="stable")[:top]
+        share = np.zeros_like(close)
+        np.put_along_axis(share, order, np.maximum(np.take_along_axis(close, order, axis=0), 1e-9), axis=0)
+    else:
+        # A point outside the ball points nowhere: it has a say only where no point is inside.
+        near = (close > 0) | ~(close > 0).any(axis=0)
+        share = np.where(near, np.exp(SHARPNESS * (close - close.max(axis=0))), 0.0)
+    result: NDArray[np.float64] = (votes * share[..., None]).sum(axis=0) / share.sum(axis=0)[:, None]
     return result

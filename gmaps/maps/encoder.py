@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
@@ -17,6 +17,7 @@ from gmaps.kernels.planar import one_call
 from gmaps.kernels.planar.pool import silhouettes
 from gmaps.maps import original
 from gmaps.maps.kind import MapKind, get_map, list_maps
+from gmaps.maps.options import Value, describe, split_name
 from gmaps.maps.scene import FRONT_MM, Encoded, Normalize, Profile, Scene
 from gmaps.skeleton import Skeleton
 
@@ -47,9 +48,8 @@ class MapParams:
     def __post_init__(self) -> None:
         if not self.maps:
             raise UsageError(f"no map was asked for; known: {', '.join(list_maps())}")
-        for name in self.maps:
-            get_map(name)
-        if len(set(self.maps)) != len(self.maps):
+        named = [_identity(name) for name in self.maps]
+        if any(one in named[:k] for k, one in enumerate(named)):
             raise UsageError(f"a map is asked for twice: {', '.join(self.maps)}")
         if not 8 <= self.size <= 512:
             raise UsageError(f"a map has 8 to 512 rows and columns, got {self.size}")
@@ -72,14 +72,39 @@ class MapParams:
             original.stride(size, self.size)
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON values."""
-        return {**asdict(self), "maps": list(self.maps)}
+        """JSON values; "parameters" of the kinds that have some."""
+        return {**asdict(self), **name_maps(self.maps)}
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> MapParams:
-        """The inverse of `to_dict`; a store's attributes hold more than that, which is left out."""
+        """The inverse of `to_dict`; a store's attributes hold more than that, which is left out.
+
+        Raises
+        ------
+        UsageError
+            Parameters of a kind that are not those that its name stands for in this gmaps.
+        """
+        for name, parameters in values.get("parameters", {}).items():
+            if name in values["maps"] and dict(get_map(name).parameters) != parameters:
+                ours, theirs = describe(get_map(name).parameters), describe(parameters)
+                raise UsageError(
+                    f"{name} was made with {theirs} and stands for {ours} in this gmaps: build with the parameters "
+                    "in its name"
+                )
         known = {f.name: values[f.name] for f in fields(cls) if f.name in values}
         return cls(**{**known, "maps": tuple(known["maps"])})
+
+
+def name_maps(names: Sequence[str]) -> dict[str, Any]:
+    """JSON values: "maps", and "parameters" of the kinds that have some."""
+    parameters = {name: dict(get_map(name).parameters) for name in names}
+    parameters = {name: values for name, values in parameters.items() if values}
+    return {"maps": list(names), **({"parameters": parameters} if parameters else {})}
+
+
+def _identity(name: str) -> tuple[str, dict[str, Value]]:
+    """What tells a kind from others: k=80 said and k=80 by default are one."""
+    return split_name(name)[0], dict(get_map(name).parameters)
 
 
 class Encoder:

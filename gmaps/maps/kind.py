@@ -7,8 +7,8 @@ a kind brings all of it along.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from importlib.metadata import entry_points
 from typing import Literal
 
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from gmaps.errors import GmapsError, UsageError, unknown_name
 from gmaps.frame import Crop
+from gmaps.maps.options import Option, Value, read_options, split_name
 from gmaps.maps.scene import Encoded, Scene
 from gmaps.skeleton import Skeleton
 
@@ -97,6 +98,12 @@ class MapKind:
         loses no pixel, leave it as it is.
     names
         Skeleton -> a name for each channel; by default the joints' where there is one for each.
+    options
+        The parameters that its name may carry, as in "ball_offset:k=60"; none by default.
+    parameters
+        Their values; part of a store's fingerprint.
+    variant
+        (name, **parameters) -> the kind with these parameters, under that name; to be given with `options`.
     """
 
     name: str
@@ -123,6 +130,9 @@ class MapKind:
     mirrored: Callable[[Skeleton], Sequence[int] | None] | None = None
     flat: bool = False
     names: Callable[[Skeleton], Sequence[str]] | None = None
+    options: tuple[Option, ...] = ()
+    parameters: Mapping[str, Value] = field(default_factory=dict, hash=False)
+    variant: Callable[..., MapKind] | None = None
 
     def channel_names(self, skeleton: Skeleton) -> tuple[str, ...]:
         """What each channel is of, for people."""
@@ -171,8 +181,10 @@ def register_map(kind: MapKind) -> MapKind:
     Raises
     ------
     UsageError
-        When another kind has this name.
+        When another kind has this name, or the name holds a colon, which begins parameters.
     """
+    if ":" in kind.name:
+        raise UsageError(f"{kind.name!r}: a colon begins parameters of a kind; register the kind without them")
     if _REGISTRY.get(kind.name, kind) is not kind:
         raise UsageError(f"a map called {kind.name!r} is registered already")
     _REGISTRY[kind.name] = kind
@@ -197,19 +209,31 @@ def list_maps() -> tuple[str, ...]:
 
 
 def get_map(name: str) -> MapKind:
-    """A kind by name.
+    """A kind by name, with parameters or without: "geodesic", "ball_offset:k=60".
 
     Raises
     ------
     UnknownNameError
         With the nearest name.
+    UsageError
+        Parameters that the kind does not take.
     """
-    if name not in _REGISTRY:
+    family, typed = split_name(name)
+    if family not in _REGISTRY:
         _load_plugins()
     try:
-        return _REGISTRY[name]
+        kind = _REGISTRY[family]
     except KeyError:
         raise unknown_name("map", name, _REGISTRY) from None
+    return _variant(kind, name, tuple(typed)) if typed else kind
+
+
+@functools.lru_cache(maxsize=256)
+def _variant(kind: MapKind, name: str, typed: tuple[str, ...]) -> MapKind:
+    parameters = read_options(kind.name, kind.options, typed)
+    if kind.variant is None:
+        raise UsageError(f"the map {kind.name} takes no parameters")
+    return kind.variant(name, **parameters)
 
 
 def map_traits(name: str) -> MapKind:

@@ -12,6 +12,7 @@ import gmaps
 from gmaps.crop import CropParams
 from gmaps.errors import DatasetError, UsageError
 from gmaps.maps import MapParams, fingerprint, get_map, list_maps
+from gmaps.maps.encoder import name_maps
 from gmaps.pipeline.center_file import check_centers, check_label_axes
 from gmaps.pipeline.fingerprint import array_digest, digest, plain
 from gmaps.skeleton import Skeleton
@@ -116,8 +117,8 @@ class BuildSpec:
         """What a finished store is made of, or would be with other kinds of map; its source is the store itself."""
         a = dict(store.attributes)
         if kinds is not None:
-            decides = a["fingerprint_of"] | {"maps": {**a["fingerprint_of"]["maps"], "maps": list(kinds)}}
-            a["maps"] = {**a["maps"], "maps": list(kinds)}
+            decides = a["fingerprint_of"] | {"maps": _renamed(a["fingerprint_of"]["maps"], kinds)}
+            a["maps"] = _renamed(a["maps"], kinds)
             a |= {"fingerprint": digest(decides), "fingerprint_of": decides}
         return cls(a, {"store": str(store.path)})
 
@@ -202,6 +203,11 @@ class BuildSpec:
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"it lacks something: {error!r}") from error
         return spec
+
+
+def _renamed(maps: dict[str, Any], kinds: Sequence[str]) -> dict[str, Any]:
+    """A store's `maps` with other kinds, and their parameters."""
+    return {k: v for k, v in maps.items() if k != "parameters"} | name_maps(kinds)
 
 
 def _frames_fingerprint(source: FrameCrops, rows: int) -> dict[str, Any]:

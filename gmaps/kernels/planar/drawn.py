@@ -100,3 +100,30 @@ def limbs(ends, channel, probabilistic, all_first, out):
                 out[r, c, 0] = np.float32(0)
                 if best < limit:
                     out[r, c, 0] = math.exp(-0.5 * best) if probabilistic else 1.0
+
+
+@jit
+def depths(heat, surface, silhouette, joints_d, least, out):
+    """What goes behind a heat map: how far each joint lies behind the surface, where its heat is above `least`.
+
+    Parameters
+    ----------
+    heat : (H, H, J) float32
+    surface : (H, H) float32
+        Depth of each cell.
+    silhouette : (H, H) bool
+    joints_d : (J,) float32
+        Depth of the joints, same unit.
+    least : float
+    out : (H, H, 2 J) float32
+        Filled: `heat`, then the differences; 0 elsewhere.
+    """
+    size, _, n = heat.shape
+    limit = np.float32(least)
+    for r in range(size):
+        for c in range(size):
+            for j in range(n):
+                h = heat[r, c, j]
+                out[r, c, j] = h
+                behind = joints_d[j] - surface[r, c]
+                out[r, c, n + j] = behind if silhouette[r, c] and h > limit else np.float32(0)
