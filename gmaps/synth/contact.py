@@ -26,10 +26,12 @@ _CAPSULES = [
     (17, 18, 0.4), (18, 19, 0.15), (19, 20, 0.0),
     *((0, 1 + 4 * f, 0.15) for f in range(4)), (21, 13, 0.0),
 ]  # fmt: skip
-_FROM, _TO = (np.array([c[k] for c in _CAPSULES]) for k in (0, 1))
-_START = np.array([c[2] for c in _CAPSULES])
+FROM, TO = (np.array([c[k] for c in _CAPSULES]) for k in (0, 1))
+START = np.array([c[2] for c in _CAPSULES])
+#: Which of them are the palm's.
+IN_PALM = (FROM == 0) | (FROM == 21)
 #: The palm's flesh around a metacarpal, at the wrist and at the knuckle, in radii of that knuckle.
-_PALM = (1.9, 1.5)
+PALM = (1.9, 1.5)
 
 
 def _pairs() -> NDArray[np.int64]:
@@ -66,12 +68,11 @@ class Contacts(NamedTuple):
 def contacts(joints: Array, radii: Array) -> Contacts:
     """Where the flesh of hands (B, 21, 3), mm, thick as `radii` (21,), meets itself, and how deep."""
     joints = _with_heel(joints)
-    start, end = joints[:, _FROM], joints[:, _TO]
-    start = start + _START[:, None] * (end - start)
-    palm = (_FROM == 0) | (_FROM == 21)
-    r_from = radii[np.where(palm, 0, _FROM)]
-    r_from = np.where(palm, _PALM[0] * radii[_TO], r_from + _START * (radii[_TO] - r_from))
-    r_more = np.where(palm, _PALM[1] * radii[_TO], radii[_TO]) - r_from
+    start, end = joints[:, FROM], joints[:, TO]
+    start = start + START[:, None] * (end - start)
+    r_from = radii[np.where(IN_PALM, 0, FROM)]
+    r_from = np.where(IN_PALM, PALM[0] * radii[TO], r_from + START * (radii[TO] - r_from))
+    r_more = np.where(IN_PALM, PALM[1] * radii[TO], radii[TO]) - r_from
     i, j = PAIRS.T
     a, u, c, v = start[:, i], (end - start)[:, i], start[:, j], (end - start)[:, j]
     s, t = nearest(a, u, c, v)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import pickle
 import random
 import re
 import struct
@@ -20,6 +21,7 @@ from gmaps.errors import FrameError, PredictionError
 from gmaps.evaluation.files import read_table
 from gmaps.formats import npy, png, tiff
 from gmaps.formats.mat import read_array
+from gmaps.formats.numpy_pickle import parse_pickle
 from gmaps.formats.strict_toml import parse_toml
 from gmaps.inference.depth_file import read_depth
 from gmaps.pipeline.ledger import Ledger, ShardRecord
@@ -140,6 +142,7 @@ FORMATS = {
     "tiff": (cv2.imencode(".tif", IMAGE)[1].tobytes(), lambda d, _: tiff.decode_tiff(d, "x", (10, 8))),
     "npy": (saved(np.save, ARRAY), lambda d, _: npy.parse_npy(d, "x")),
     "npz": (saved(np.savez_compressed, a=ARRAY), lambda d, _: npy.parse_npz(d, "x", "a")),
+    "pickle": (pickle.dumps({"a": ARRAY, "b": [IMAGE, "c"]}, 2), lambda d, _: parse_pickle(d, "x")),
     "mat": (mat, with_file(lambda p: read_array(p, "joints", 1 << 20), "y.mat")),
     "toml": (TOML, lambda d, _: parse_toml(d, "x")),
     "predictions": (TABLE, with_file(lambda p: read_table(p, 3), "x.txt")),

@@ -38,7 +38,7 @@ BELOW |= {
     "store": _CROPS,  # knows no data set and no kind of map
     "datasets": _CROPS | {"synth"},
     "augment": _CROPS | {"maps"},
-    "nets": _CROPS | {"maps", "augment"},
+    "nets": _CROPS | {"maps", "augment", "synth"},
 }
 _ROOMS = set(BELOW)
 BELOW |= {
