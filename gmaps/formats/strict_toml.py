@@ -39,6 +39,11 @@ class Table:
     def __contains__(self, key: str) -> bool:
         return key in self._values
 
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """What it has, where the file chooses the names: all of these are then to be asked for."""
+        return tuple(self._values)
+
     def fail(self, key: str, message: str) -> NoReturn:
         """Refuse the value of a key.
 

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gmaps.camera import Camera
 from gmaps.datasets.base import Check, DatasetInfo, Index, Split, Window
 from gmaps.datasets.folder.check_tree import check_folder
 from gmaps.datasets.folder.description import FILE, read_description
@@ -123,10 +124,23 @@ class Folder(Reader):
         second = 2 if "sequence" in self.description.depth.files.names else 0
         codes = frames.codes[rows]
         subjects, sequences = (tuple(n or "all" for n in frames.names[k]) for k in (1, second))
-        return Index(rows, codes[:, 1], codes[:, second], subjects, sequences)
+        said = self.description
+        if not said.cameras:
+            return Index(rows, codes[:, 1], codes[:, second], subjects, sequences)
+        at, names = (codes[:, 1], subjects) if said.cameras_by == "subject" else (codes[:, second], sequences)
+        return Index(rows, codes[:, 1], codes[:, second], subjects, sequences, at, names)
+
+    def camera_of(self, i: int) -> Camera:
+        """The camera of the whole image at position i."""
+        values = self._values(i)
+        return self.description.camera_of(values[1], values[2])
 
     def _values(self, i: int) -> Values:
         return self._table.frames.values(int(self._rows[self.position(i)]))
+
+    def depth_name(self, i: int) -> str:
+        """The depth file of the frame at position i, below the root."""
+        return self.description.depth.files.path(self._values(i))
 
     def read(self, i: int, window: Window | None = None) -> Frame:
         """Frame at position i; see `DataSet.read`. Joints are NaN where the description has none."""
@@ -135,7 +149,8 @@ class Folder(Reader):
         joints = self._joints(row, values)
         if said.joints is not None:
             check_joints(joints, name)
-        pixels = cube_window(self.camera, joints, window)
+        own = said.camera_of(values[1], values[2])
+        pixels = cube_window(own, joints, window)
         depth = parse_depth(self._bytes(said.depth.files, values), name, said.depth, self.size, pixels)
         masked = self.segmented and (window is None or window.mask)
         mask = None
@@ -143,7 +158,7 @@ class Folder(Reader):
             parts = self._segmentation(values, pixels)
             depth[np.isin(parts, self.cut)] = 0
             mask = np.isin(parts, self.hand) if masked else None
-        index, camera = self._index, cut_camera(self.camera, pixels)
+        index, camera = self._index, cut_camera(own, pixels)
         return Frame(depth, camera, joints, row, int(index.subject[i]), int(index.sequence[i]), name, mask=mask)
 
     def _bytes(self, files: Pattern, values: Values, limit: int = 0) -> bytes:
@@ -232,6 +247,7 @@ class Folder(Reader):
         """See `DataSet.fingerprint`. Reads the labels of all frames, where each has a file of its own."""
         said = asdict(self.description)
         decides = {k: said[k] for k in ("camera", "depth", "joints", "skeleton", "segmentation")}
+        decides |= {"cameras": said["cameras"], "by": said["cameras_by"]} if said["cameras"] else {}
         decides["segmentation"] = decides["segmentation"] if self.cut or self.hand else None
         return {
             "dataset": self.info.name, "split": self.split, "frames": len(self), **self.options,

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gmaps.camera import Camera
+from gmaps.datasets.folder.own_cameras import read_camera, read_cameras
 from gmaps.datasets.folder.own_skeleton import read_skeleton
 from gmaps.datasets.folder.patterns import Pattern, parse_pattern
 from gmaps.errors import DatasetError
@@ -21,7 +22,6 @@ FILE = "dataset.toml"
 #: Suffixes of each kind of file.
 IMAGES = (".png", ".tif", ".tiff", ".npy", ".npz")
 LABELS = (".npy", ".npz", ".txt", ".csv", ".json")
-_MOST_PIXELS = 2**26
 _DIRECTIONS = {
     "right": (0, 1.0), "left": (0, -1.0), "down": (1, 1.0), "up": (1, -1.0),
     "forward": (2, 1.0), "backward": (2, -1.0),
@@ -106,7 +106,8 @@ class MeshFiles:
 class Description:
     """All that a `dataset.toml` says.
 
-    `splits` has, for "train" and "test", what selects their frames: placeholder -> values.
+    `splits` has, for "train" and "test", what selects their frames: placeholder -> values. `cameras` has those of
+    single subjects or sequences, as `cameras_by` says.
     """
 
     camera: Camera
@@ -123,6 +124,12 @@ class Description:
     frames: int | None = None
     half_side: float = 120.0
     depth_range: tuple[float, float] = (100.0, 1000.0)
+    cameras_by: str = ""
+    cameras: dict[str, Camera] = field(default_factory=dict)
+
+    def camera_of(self, subject: str, sequence: str) -> Camera:
+        """The camera of a frame: that of its subject or sequence, where there are several, else `camera`."""
+        return self.cameras.get(subject if self.cameras_by == "subject" else sequence, self.camera)
 
 
 def read_description(root: Path) -> Description:
@@ -148,12 +155,13 @@ def read_description(root: Path) -> Description:
 
 def parse_description(root: Table) -> Description:
     """As `read_description`, from a table."""
-    camera = _camera(root.need_table("camera"))
+    camera = read_camera(root.need_table("camera"))
     depth = _depth(root.need_table("depth"))
     skeleton = read_skeleton(root.table("skeleton"), "joints" in root)
     known = depth.files.names
     joints = root.table("joints")
     segmentation, mesh = root.table("segmentation"), root.table("mesh")
+    by, cameras = read_cameras(root, camera, known)
     out = Description(
         camera=camera,
         depth=depth,
@@ -169,19 +177,13 @@ def parse_description(root: Table) -> Description:
         frames=root.whole("frames", None, low=1, high=10**9),
         half_side=root.number("half_side", 120.0, above=0, high=10_000),
         depth_range=_range(root),
+        cameras_by=by,
+        cameras=cameras,
     )
+    if cameras and out.joints is not None and out.joints.kind == "uvd":
+        root.fail("cameras", "are of several views, and joints of u v d need one camera: give them as xyz")
     root.close()
     return out
-
-
-def _camera(table: Table) -> Camera:
-    width, height = (table.whole(k, low=16, high=16384) for k in ("width", "height"))
-    focal = [table.number(k, above=0, high=1e6) for k in ("fx", "fy")]
-    center = [table.number(k, low=-1e6, high=1e6) for k in ("cx", "cy")]
-    table.close()
-    if width * height > _MOST_PIXELS:
-        table.fail("width", f"times height is {width * height:,} pixels, more than {_MOST_PIXELS:,}")
-    return Camera(focal[0], focal[1], center[0], center[1], width, height)
 
 
 def _range(root: Table) -> tuple[float, float]:
