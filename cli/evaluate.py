@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -10,7 +10,7 @@ from ._common import json_option, print_json, print_table
 from ._terminal import echo
 
 if TYPE_CHECKING:
-    from gmaps.evaluation import Evaluation
+    from gmaps.evaluation import Evaluation, GroundTruth
 
 
 @click.command()
@@ -39,6 +39,9 @@ if TYPE_CHECKING:
 )
 @click.option("--angles", metavar="FILE", help="Yaw and pitch of each frame, degrees, for viewpoint curves.")
 @click.option("--groups", metavar="FILE", help="A label a frame, such as its subject: mean errors by label.")
+@click.option(
+    "--worst", type=click.IntRange(min=1), metavar="N", help="List the N frames of the largest mean errors."
+)
 @click.option("--save", metavar="DIR|P.png", help="Draw the curves and bars: a picture each, or all in one.")
 @json_option
 def evaluate(
@@ -54,6 +57,7 @@ def evaluate(
     pck: str,
     angles: str | None,
     groups: str | None,
+    worst: int | None,
     save: str | None,
     as_json: bool,
 ) -> None:
@@ -85,10 +89,12 @@ def evaluate(
         for p in predictions
     ]  # fmt: skip
     if as_json:
-        values = [e.to_dict() for e in found]
+        values = [e.to_dict() | ({} if worst is None else {"worst": _worst(e, truth, worst)}) for e in found]
         print_json(values if len(values) > 1 else values[0])
     else:
         _print(found)
+        if worst is not None:
+            _print_worst([(e.name, _worst(e, truth, worst)) for e in found])
     for e in found:
         if e.warning:
             echo(f"gmaps: {e.warning}", err=True)
@@ -104,6 +110,36 @@ def _places(order: str) -> tuple[int, ...]:
         return tuple(int(word) for word in order.split(",")) if order else ()
     except ValueError:
         raise click.UsageError(f"--order is places, 0,1,2 and so on, not {order}") from None
+
+
+def _worst(e: Evaluation, truth: GroundTruth, count: int) -> list[dict[str, Any]]:
+    """The frames of the largest mean errors: row from 0, its name where the truth has one, and its worst joint."""
+    from gmaps.evaluation.of_store import worst_first
+
+    rows, joints = truth.valid.nonzero()[0], e.protocol.joints
+    return [
+        {
+            "row": int(rows[k]),
+            **({"frame": truth.names[rows[k]]} if truth.names else {}),
+            "mean_error_mm": float(e.errors[k].mean()),
+            "joint": joints[int(e.errors[k].argmax())],
+            "joint_error_mm": float(e.errors[k].max()),
+        }
+        for k in worst_first(e.errors)[:count]
+    ]
+
+
+def _print_worst(found: list[tuple[str, list[dict[str, Any]]]]) -> None:
+    rows = [
+        (name, f["row"], f.get("frame", ""), f"{f['mean_error_mm']:.1f}", f"{f['joint_error_mm']:.1f}", f["joint"])
+        for name, frames in found
+        for f in frames
+    ]
+    echo()
+    header = ("worst of", "row", "frame", "mean", "max", "joint")
+    if not any(row[2] for row in rows):  # a truth without names
+        header, rows = (*header[:2], *header[3:]), [(*row[:2], *row[3:]) for row in rows]
+    print_table(rows, header, right=(1, len(header) - 3, len(header) - 2))
 
 
 def _print(found: list[Evaluation]) -> None:

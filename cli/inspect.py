@@ -12,8 +12,9 @@ from ._common import find_store, json_option, print_json, print_table, store_opt
 from ._terminal import echo
 
 if TYPE_CHECKING:
+    from gmaps.evaluation.of_store import Judged
     from gmaps.skeleton import Skeleton
-    from gmaps.store import Sample
+    from gmaps.store import Sample, Store
 
 
 class _StoreIsMeant(click.Group):
@@ -156,13 +157,18 @@ def _summary(sample: Sample, skeleton: Skeleton, joint: int | None) -> dict[str,
 @click.argument("row", type=int)
 @store_option
 @click.option("--joint", metavar="N", help="Show one joint only: its number or name.")
+@click.option("--predictions", metavar="PRED.txt", help="With --save: draw these joints over the true ones.")
 @click.option("--save", metavar="P.png", type=click.Path(dir_okay=False), help="Draw the sample.")
 @json_option
-def sample(row: int, store: str | None, joint: str | None, save: str | None, as_json: bool) -> None:
+def sample(
+    row: int, store: str | None, joint: str | None, predictions: str | None, save: str | None, as_json: bool
+) -> None:
     """One sample: its cube, joints and maps, as text and, with --save, as a picture."""
     from gmaps.errors import UsageError
     from gmaps.store import open_store
 
+    if predictions and not save:
+        raise click.UsageError("--predictions are drawn: say --save P.png, or judge them by `gmaps evaluate`")
     opened = open_store(find_store(store))
     try:
         found = opened[row]
@@ -183,8 +189,15 @@ def sample(row: int, store: str | None, joint: str | None, save: str | None, as_
         from gmaps.plot.sample import sample_figure, save_figure
 
         profile = opened.attributes["maps"].get("profile", "default")
-        save_figure(sample_figure(found, skeleton, joint=number, profile=profile), save)
+        judged = _judged(opened, predictions)
+        save_figure(sample_figure(found, skeleton, joint=number, profile=profile, predicted=judged), save)
         echo(f"drawn to {save}", err=as_json)
+
+
+def _judged(store: Store, predictions: str | None) -> Judged | None:
+    from gmaps.evaluation.of_store import judge_store
+
+    return None if predictions is None else judge_store(store, predictions)
 
 
 def _print_summary(v: dict[str, Any]) -> None:
@@ -218,6 +231,8 @@ def _print_summary(v: dict[str, Any]) -> None:
 @store_option
 @click.option("--random", "count", type=click.IntRange(min=1), metavar="N", help="N random rows instead of ROWS.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Decides which.")
+@click.option("--predictions", metavar="PRED.txt", help="Draw these joints over the true ones, as crosses.")
+@click.option("--worst", type=click.IntRange(min=1), metavar="N", help="The N rows that PRED.txt misses most.")
 @click.option("--map", "kind", metavar="KIND", help="Draw this map instead of the depth.")
 @click.option("--joint", metavar="N", help="Mark this joint, and draw its channel of the map: number or name.")
 @click.option("--save", metavar="P.png", type=click.Path(dir_okay=False), required=True, help="The picture.")
@@ -226,24 +241,33 @@ def samples(
     store: str | None,
     count: int | None,
     seed: int,
+    predictions: str | None,
+    worst: int | None,
     kind: str | None,
     joint: str | None,
     save: str,
 ) -> None:
-    """Draw many samples on one sheet: ROWS, or --random N of those that hold a crop."""
+    """Draw many samples on one sheet: ROWS, --random N that hold a crop, or the --worst N of a prediction."""
     from gmaps.errors import UsageError
     from gmaps.plot.sample import save_figure
     from gmaps.plot.sheet import choose_rows, sheet_figure
     from gmaps.store import open_store
 
-    if bool(rows) == (count is not None):
-        raise click.UsageError("give either ROWS or --random N")
+    if bool(rows) + (count is not None) + (worst is not None) != 1:
+        raise click.UsageError("give either ROWS, or --random N, or --worst N")
+    if worst is not None and predictions is None:
+        raise click.UsageError("--worst N is of a prediction: say --predictions PRED.txt")
     opened = open_store(find_store(store))
-    chosen = list(rows) if count is None else choose_rows(opened, count, seed)
+    judged = _judged(opened, predictions)
+    if worst is not None and judged is not None:
+        chosen = judged.worst(worst)
+    else:
+        chosen = list(rows) if count is None else choose_rows(opened, count, seed)
     try:
         found = [opened[row] for row in chosen]
     except IndexError as error:
         raise UsageError(str(error)) from None
     skeleton = opened.skeleton
-    save_figure(sheet_figure(found, skeleton, kind=kind, joint=_joint_number(skeleton, joint)), save)
+    number = _joint_number(skeleton, joint)
+    save_figure(sheet_figure(found, skeleton, kind=kind, joint=number, predicted=judged), save)
     echo(f"rows {', '.join(map(str, chosen))} drawn to {save}")

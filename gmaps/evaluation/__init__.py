@@ -6,6 +6,7 @@ from gmaps.evaluation.evaluate import Evaluation, evaluate_file, evaluate_joints
 from gmaps.evaluation.files import Table, read_angles, read_groups, read_table, write_table
 from gmaps.evaluation.groundtruth import GroundTruth, read_groundtruth
 from gmaps.evaluation.metrics import THRESHOLDS_MM, area_under, joint_errors, pck_2d, success_rate
+from gmaps.evaluation.of_store import Judged, judge_store
 from gmaps.evaluation.protocols import PROTOCOLS, Protocol, get_protocol, protocol_of_place
 from gmaps.evaluation.viewpoint import palm_angles, viewpoint_curves
 
@@ -14,6 +15,7 @@ __all__ = [
     "THRESHOLDS_MM",
     "Evaluation",
     "GroundTruth",
+    "Judged",
     "Protocol",
     "Table",
     "area_under",
@@ -21,6 +23,7 @@ __all__ = [
     "evaluate_joints",
     "get_protocol",
     "joint_errors",
+    "judge_store",
     "palm_angles",
     "pck_2d",
     "protocol_of_place",

@@ -121,7 +121,7 @@ def _build(plan: Plan, started: float, overwrite: bool, make: Make) -> BuildRepo
     size = finish_store(plan.partial, **finish_arguments(plan, records))
     publish(plan)
     report = make_report(plan, plan.out, records, started, made, size, resumed)
-    return replace(report, notes=ledger.notes)
+    return replace(report, notes=ledger.notes, assembled=made == 0)
 
 
 def build_part(plan: Plan, part: Part, overwrite: bool, started: float, make: Make) -> BuildReport:

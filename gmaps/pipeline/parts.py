@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +21,13 @@ from gmaps.pipeline.ledger import Ledger
 from gmaps.pipeline.lock import build_lock
 from gmaps.pipeline.make import check_shared
 from gmaps.pipeline.plan import Plan, resolve_store
-from gmaps.pipeline.publish import PLAN, finish_arguments, open_ledger, publish
+from gmaps.pipeline.publish import PLAN, complete_report, finish_arguments, open_ledger, publish
 from gmaps.pipeline.report import BuildReport, make_report, parse_max_rejects
 from gmaps.pipeline.run import plan
 from gmaps.pipeline.spec import BuildSpec
-from gmaps.store.writer import finish_store
+from gmaps.store import open_store
+from gmaps.store.file_records import read_checksums
+from gmaps.store.writer import CHECKSUMS, finish_store
 
 
 def prepare(*arguments: Any, overwrite: bool = False, **options: Any) -> Plan:
@@ -121,6 +124,8 @@ def finalize(
     max_rejects
         As for `build`.
 
+    A store that was finished before, and is planned no more, is reported as complete.
+
     Raises
     ------
     StoreError
@@ -130,6 +135,9 @@ def finalize(
     """
     started = time.monotonic()
     over = parse_max_rejects(max_rejects)
+    store = resolve_store(out)
+    if store.exists() and not (Path(f"{store}.partial") / PLAN).exists():
+        return over(_complete(store, started))
     spec, store = _read_plan(out)
     made = Plan(spec, store, workers=0)
     with build_lock(store):
@@ -146,7 +154,15 @@ def finalize(
         records = [ledger.records[k] for k in shards]
         size = finish_store(made.partial, **finish_arguments(made, records))
         publish(made)
-        return over(make_report(made, store, records, started, 0, size, True))
+        report = make_report(made, store, records, started, 0, size, True)
+        return over(replace(report, assembled=True))
+
+
+def _complete(path: Path, started: float) -> BuildReport:
+    """The report of a store that was finished before."""
+    store = open_store(path)
+    size = sum(r.size for r in read_checksums(path)) + (path / CHECKSUMS).stat().st_size
+    return complete_report(Plan(BuildSpec.of_store(store), path, workers=0), store, path, size, started)
 
 
 def _refuse_missing(plan: Plan, missing: list[int], damaged: list[str]) -> None:

@@ -37,6 +37,8 @@ class BuildReport:
         Whether an earlier run had made shards of it.
     rejected_over_limit
         Whether more frames were rejected than `max_rejects`.
+    assembled
+        Whether a store was made of shards that were all there.
     part
         "K/N" where this is a part of a build only: counts are then of the part, and the path is that of the
         unfinished store.
@@ -58,12 +60,15 @@ class BuildReport:
     resumed: bool
     rejected_over_limit: bool = False
     part: str = ""
+    assembled: bool = False
     rejects: list[dict[str, Any]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
     def summary(self) -> str:
         """A few lines for people."""
-        if self.shards_done_now == 0:
+        if self.assembled:
+            did = f"of {self.shards_total} shards that were made before"
+        elif self.shards_done_now == 0:
             did = "already complete"
         else:
             did = f"{self.shards_done_now} of {self.shards_total} shards in {format_seconds(self.seconds)}"

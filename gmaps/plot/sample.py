@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 import os
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -13,10 +15,14 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from gmaps.errors import UsageError
+from gmaps.frame import Crop
 from gmaps.maps import Scene, get_map
 from gmaps.maps.scene import Profile
 from gmaps.skeleton import Skeleton
 from gmaps.store import Sample
+
+if TYPE_CHECKING:
+    from gmaps.evaluation.of_store import Judged
 
 #: Maps of a sample are shown for this many joints.
 _SHOWN = 4
@@ -44,6 +50,17 @@ def draw_bones(axes: Axes, px: NDArray[np.floating], skeleton: Skeleton, size: f
     axes.scatter(px[:, 1], px[:, 0], s=size**2, c=colours, edgecolors="white", linewidths=0.6, zorder=3)
 
 
+def draw_misses(
+    axes: Axes, crop: Crop, joints_mm: NDArray[np.floating], evaluated: Sequence[int], size: float
+) -> None:
+    """Predicted joints (E, 3) mm as crosses, each with a red line to the true one of these numbers."""
+    true = crop.joints_px(crop.size)[list(evaluated)]
+    found = replace(crop, joints_mm=np.asarray(joints_mm, np.float32)).joints_px(crop.size)
+    for a, b in zip(true, found, strict=True):
+        axes.plot([a[1], b[1]], [a[0], b[0]], "-", color="red", lw=0.35 * size, zorder=4)
+    axes.plot(found[:, 1], found[:, 0], "x", color="black", ms=size + 1, mew=0.35 * size, zorder=5)
+
+
 def grey_limits(near: float, far: float) -> tuple[float, float]:
     """Depths shown as white and as black: the nearest is light grey, for white is what saw nothing."""
     return near - 0.3 * max(far - near, 1.0), far
@@ -66,7 +83,12 @@ def _fingertips(skeleton: Skeleton) -> list[int]:
 
 
 def sample_figure(
-    sample: Sample, skeleton: Skeleton, *, joint: int | None = None, profile: Profile = "default"
+    sample: Sample,
+    skeleton: Skeleton,
+    *,
+    joint: int | None = None,
+    profile: Profile = "default",
+    predicted: Judged | None = None,
 ) -> Figure:
     """A sample of a store: depth with its skeleton, and its maps.
 
@@ -80,6 +102,8 @@ def sample_figure(
         Show the maps of this joint only, larger; by default those of the wrist and three fingertips.
     profile
         Of the maps: whose silhouette is outlined.
+    predicted
+        Draw its joints over the true ones: crosses, at the ends of red lines.
 
     Returns
     -------
@@ -108,6 +132,10 @@ def sample_figure(
     for axes in panels:
         axes.set_axis_off()
     depth_panel(figure, panels[0], sample, skeleton, joint)
+    found = None if predicted is None else predicted.of_row(sample.index)
+    if predicted is not None and found is not None:
+        draw_misses(panels[0], crop, found, predicted.evaluated, 3.0)
+        bare(panels[0], f"true (dots), {predicted.name} (crosses):\n{predicted.error_of(sample.index):.1f} mm apart")
     for axes, name in zip(panels[1:], single, strict=False):
         _map_panel(figure, axes, sample, name, flat[name][..., 0], None, skeleton, profile)
     if joint is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -12,9 +13,12 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from gmaps.errors import StoreError, UsageError
-from gmaps.plot.sample import bare, draw_bones, grey_limits
+from gmaps.plot.sample import bare, draw_bones, draw_misses, grey_limits
 from gmaps.skeleton import Skeleton
 from gmaps.store import Sample, Store
+
+if TYPE_CHECKING:
+    from gmaps.evaluation.of_store import Judged
 
 #: More than this on one sheet nobody can look at.
 MOST = 400
@@ -35,7 +39,12 @@ def choose_rows(store: Store, count: int, seed: int) -> list[int]:
 
 
 def sheet_figure(
-    samples: Sequence[Sample], skeleton: Skeleton, *, kind: str | None = None, joint: int | None = None
+    samples: Sequence[Sample],
+    skeleton: Skeleton,
+    *,
+    kind: str | None = None,
+    joint: int | None = None,
+    predicted: Judged | None = None,
 ) -> Figure:
     """Crops with their joints, a panel each, numbered by row.
 
@@ -49,6 +58,8 @@ def sheet_figure(
         Draw this map over each crop instead of its depth: one with a channel for each joint.
     joint
         Whose channel.
+    predicted
+        Draw its joints over the true ones, crosses at the ends of red lines, and say by how much they miss.
 
     Returns
     -------
@@ -73,6 +84,11 @@ def sheet_figure(
             bare(axes, f"row {sample.index}: rejected")
             continue
         _panel(axes, sample, skeleton, None if kind is None else _channel(sample, kind, joint, skeleton), joint)
+        found = None if predicted is None else predicted.of_row(sample.index)
+        if predicted is not None and found is not None:
+            draw_misses(axes, sample.crop, found, predicted.evaluated, 2.4)
+            bare(axes, f"row {sample.index}: {predicted.error_of(sample.index):.1f} mm")
+            axes.title.set_fontsize(7)
     return figure
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from pathlib import Path
 
@@ -10,12 +11,13 @@ from gmaps.nets.registry import NamedNetwork, Recipe
 from gmaps.store import Store
 from gmaps.training.device import open_device
 from gmaps.training.feed import Transform
-from gmaps.training.params import RunState, TrainParams
+from gmaps.training.params import RunState, TrainParams, ended
 from gmaps.training.resume import resume
 from gmaps.training.run_folder import run_folder
 from gmaps.training.trainer import Trainer
 
 __all__ = ["Trainer", "train"]
+_log = logging.getLogger("gmaps")
 
 
 def train(
@@ -75,6 +77,10 @@ def train(
         last = out / "last.pt"
         if last.exists() and not overwrite:
             resume(trainer, last)
+            if why := ended(params, trainer.progress):
+                _log.info(
+                    "%s has ended already (%s): more --epochs or --minutes go on, --overwrite begins anew", out, why
+                )
         if progress and opened.first:
             print(trainer.describe(), file=sys.stderr, flush=True)
         return trainer.run(progress)

@@ -50,7 +50,11 @@ def test_parts_in_any_order_make_the_same_store(tmp_path, whole):
     assert "gmaps finalize" in reports[3].summary()
     report = finalize(out, progress=False)
     assert (report.frames, report.shards_done_now, report.part) == (22, 0, "")
+    assert "of 8 shards that were made before" in report.summary()
     assert content(out) == whole
+    again = finalize(out, progress=False)
+    assert (again.frames, again.shards_total, again.bytes) == (22, 8, report.bytes)
+    assert "already complete" in again.summary()
     assert verify_checksums(out) == []
     assert [p.name for p in tmp_path.iterdir()] == ["p.zarr"]
     # A part of what is finished has nothing to do.

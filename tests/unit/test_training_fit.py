@@ -154,12 +154,14 @@ def test_killed_and_resumed_to_the_same_weights(store, tmp_path):
     assert logs[0] == logs[1]
 
 
-def test_a_finished_run_is_not_run_again_but_longer(store, whole, tmp_path):
+def test_a_finished_run_is_not_run_again_but_longer(store, whole, tmp_path, caplog):
+    caplog.set_level("INFO", "gmaps")
     import shutil
 
     out = tmp_path / "run"
     shutil.copytree(whole[0], out)
     assert go(store, out).step == 12
+    assert "has ended already (epochs)" in caplog.text
     assert go(store, out, replace(PARAMS, epochs=3)).step == 18
     straight = go(store, tmp_path / "straight", replace(PARAMS, epochs=3))
     assert straight.step == 18
