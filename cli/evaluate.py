@@ -130,15 +130,15 @@ def _worst(e: Evaluation, truth: GroundTruth, count: int) -> list[dict[str, Any]
 
 
 def _print_worst(found: list[tuple[str, list[dict[str, Any]]]]) -> None:
+    named = any("frame" in f for _, frames in found for f in frames)
+    header = ("worst of", "row", *(["frame"] if named else []), "mean", "max", "joint")
     rows = [
-        (name, f["row"], f.get("frame", ""), f"{f['mean_error_mm']:.1f}", f"{f['joint_error_mm']:.1f}", f["joint"])
+        (name, f["row"], *([f.get("frame", "")] if named else []), f"{f['mean_error_mm']:.1f}",
+         f"{f['joint_error_mm']:.1f}", f["joint"])
         for name, frames in found
         for f in frames
-    ]
+    ]  # fmt: skip
     echo()
-    header = ("worst of", "row", "frame", "mean", "max", "joint")
-    if not any(row[2] for row in rows):  # a truth without names
-        header, rows = (*header[:2], *header[3:]), [(*row[:2], *row[3:]) for row in rows]
     print_table(rows, header, right=(1, len(header) - 3, len(header) - 2))
 
 

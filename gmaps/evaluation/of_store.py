@@ -49,7 +49,7 @@ class Judged:
 
     def worst(self, count: int) -> list[int]:
         """Rows of the largest mean errors, the worst first."""
-        return self.rows[worst_first(self.errors)[:count]].tolist()
+        return [int(row) for row in self.rows[worst_first(self.errors)[:count]]]
 
 
 def worst_first(errors: NDArray[np.float64]) -> NDArray[np.int64]:
