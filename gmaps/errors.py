@@ -58,6 +58,10 @@ class DiskFullError(StoreError):
     """No space is left; all finished shards are kept."""
 
 
+class SharedMemoryError(GmapsError):
+    """The machine's shared memory has no room for what processes hand over."""
+
+
 class PredictionError(GmapsError):
     """A file of predicted or true joints that cannot be read, or does not fit what it is compared with."""
 

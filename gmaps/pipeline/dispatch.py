@@ -16,6 +16,7 @@ from gmaps.pipeline.plan import Plan
 from gmaps.pipeline.source import CropSource
 from gmaps.pipeline.suspects import RowNote
 from gmaps.pipeline.worker import build_shard, write_shard
+from gmaps.shared_memory import check_shared_memory
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -115,6 +116,8 @@ def check_process(workers: int | None, scheduler: str | None) -> None:
     ------
     UsageError
         In a worker process that imports the script that builds, or in one that may have no children.
+    SharedMemoryError
+        There is no room for their locks.
     """
     process = multiprocessing.current_process()
     if getattr(process, "_inheriting", False):
@@ -124,6 +127,8 @@ def check_process(workers: int | None, scheduler: str | None) -> None:
             f"{process.name} is a daemonic process, as those of multiprocessing.Pool are, and can start no workers: "
             "call gmaps.build with workers=0 in it, or outside of it with as many as you like"
         )
+    if scheduler is None:
+        check_shared_memory(1 if workers is None else workers)
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from typing import Any
 
 from gmaps.errors import FingerprintError, GmapsError, StoreError, UsageError, unknown_name
 from gmaps.maps import fingerprint
+from gmaps.pipeline.dispatch import check_process
 from gmaps.pipeline.fingerprint import differences
 from gmaps.pipeline.ledger import LEDGER, Ledger
 from gmaps.pipeline.lock import build_lock
@@ -122,6 +123,7 @@ def add_maps(
         All finished shards are kept.
     """
     started = time.monotonic()
+    check_process(workers, scheduler)
     budget = parse_memory(memory)
     maps = (maps,) if isinstance(maps, str) else tuple(maps)
     if workers is not None and workers < 0:

@@ -16,6 +16,7 @@ from gmaps.errors import StoreError, UsageError
 from gmaps.frame import Crop, Cube, Projection
 from gmaps.nets.inputs import ALWAYS, DERIVED, further_arrays, map_kinds
 from gmaps.nets.network import Network
+from gmaps.shared_memory import check_shared_memory, full
 from gmaps.store import Store
 from gmaps.training.collate import Item, collate
 from gmaps.training.dataset import GuidanceDataset
@@ -115,11 +116,25 @@ class Batches:
             yield own[step * self.size : (step + 1) * self.size].tolist()
 
 
+class Loader(DataLoader[Item]):
+    """A `DataLoader` that says in a sentence that shared memory, where its processes leave batches, is full."""
+
+    def __iter__(self) -> Iterator[Item]:  # type: ignore[override]
+        check_shared_memory(self.num_workers)
+        try:
+            yield from super().__iter__()
+        except RuntimeError as error:
+            # A worker that could not allocate it, or that was killed on touching what was not there.
+            if self.num_workers and "shared memory" in str(error):
+                raise full(f"processes that read (--workers {self.num_workers}) cannot hand over a batch") from error
+            raise
+
+
 def make_loader(
     data: GuidanceDataset, batches: Batches | list[list[int]], workers: int, pin: bool = False
 ) -> DataLoader[Item]:
     """Batches of a data set, read ahead by worker processes."""
-    return DataLoader(
+    return Loader(
         data, batch_sampler=batches, collate_fn=collate, num_workers=workers, pin_memory=pin,
         persistent_workers=workers > 0,
         prefetch_factor=4 if workers else None, multiprocessing_context="forkserver" if workers else None,

@@ -16,7 +16,7 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from gmaps.augment.changes import Augment
-from gmaps.errors import GmapsError, UsageError
+from gmaps.errors import GmapsError, SharedMemoryError, UsageError
 from gmaps.nets.inputs import entries
 from gmaps.nets.network import Network, count_parameters
 from gmaps.nets.registry import Recipe
@@ -153,6 +153,9 @@ class Trainer:
         """Batches; what goes wrong in a process that reads is said in a sentence."""
         try:
             yield from self.loader
+        except SharedMemoryError:
+            self._save("last.pt")
+            raise
         except GmapsError as error:
             # PyTorch puts the other process's traceback into the message, which ends it.
             own = str(error).rpartition(f"{type(error).__name__}: ")[2].strip()

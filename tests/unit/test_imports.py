@@ -22,6 +22,7 @@ BELOW = {
     "formats": {"kernels"},
     "camera": set(),
     "rows": set(),
+    "shared_memory": set(),
     "conventions": {"camera"},
     "skeleton": set(),
     "frame": {"camera", "kernels"},
@@ -48,6 +49,7 @@ BELOW |= {
     "inference": _ROOMS | {"training"},
     "capture": _ROOMS,
     "plot": _ROOMS | {"evaluation"},
+    "viz": {"plot"},
     "viewer": _ROOMS | {"evaluation", "plot", "pipeline", "capture", "inference", "training"},
 }
 

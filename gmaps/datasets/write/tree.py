@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from gmaps.datasets.write.layouts import Item, Made, get_layout, make_items
 from gmaps.errors import GmapsError, UsageError
+from gmaps.shared_memory import check_shared_memory
 from gmaps.synth.render import render_mesh
 from gmaps.synth.sensor import get_sensor
 from gmaps.synth.stage import make_hand
@@ -163,6 +164,7 @@ def _fill(
         return resumed
     context = get_context("forkserver")
     context.set_forkserver_preload([__name__])  # imported once, not by every worker
+    check_shared_memory(min(workers, len(tasks)))
     with ProcessPoolExecutor(min(workers, len(tasks)), context) as pool:
         futures = {pool.submit(_write_block, *task): len(task[3]) for task in tasks}
         try:
