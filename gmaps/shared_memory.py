@@ -1,7 +1,7 @@
 """The machine's shared memory, `/dev/shm`: locks of processes and batches of a loader lie in it.
 
-Containers have 64 MB of it unless more is asked for. Where it is full, Python's locks cannot be made and Dask tries for
-ever to start its workers; PyTorch speaks of files that nobody named.
+Containers have 64 MB of it unless more is asked for. Where it is full, Python's locks cannot be made and Dask tries
+for ever to start its workers; PyTorch speaks of files that nobody named.
 """
 
 from __future__ import annotations
