@@ -172,8 +172,7 @@ class Hands17(Reader):
                 self.note_labels(self.path / part.labels)
                 lines, numbers = read_part(self.path, part)
                 rows = np.flatnonzero(np.isin(numbers, frame_numbers(self.path / part.images, _FRAME_FILE)))
-                here = (numbers[rows], lines.start[rows], lines.number[rows])
-                columns.append((np.full(len(rows), k), part.first + rows, *here))
+                columns.append((np.full(len(rows), k), part.first + rows, *(x[rows] for x in (numbers, *lines[:2]))))
                 digests.append(lines.digest)
                 labelled += len(numbers)
         return self._joined(columns, digests, labelled)
@@ -191,6 +190,7 @@ class Hands17(Reader):
                 f"{self.path}: labels of {labelled} frames, and none of these frames is here; "
                 f"the tree must be {self.info.tree}"
             )
+        self.note_left_out(labelled - len(row), labelled)
         return _Table(part.astype(np.int16), row, number, start, line, digests)
 
     def _make_index(self) -> Index:
@@ -240,7 +240,7 @@ PARTS = {
 }
 
 
-def read_part(root: Path, part: Part) -> tuple[Lines, NDArray[np.int64]]:
+def read_part(root: Path, part: Part, strict: bool = True) -> tuple[Lines, NDArray[np.int64]]:
     """The lines of a part's label file, and the numbers of the frames that they name.
 
     Raises
@@ -248,7 +248,7 @@ def read_part(root: Path, part: Part) -> tuple[Lines, NDArray[np.int64]]:
     DatasetError
         No such file, a line that names no frame, or more lines than the part has.
     """
-    lines, names = scan_file(root / part.labels, parse_name)
+    lines, names = scan_file(root / part.labels, parse_name, strict)
     most = MOST_LINES if part.expected is None else part.expected
     if len(names) > most:
         raise DatasetError(
@@ -279,7 +279,7 @@ def check(root: Path) -> list[Check]:
 def check_part(root: Path, part: Part) -> list[Check]:
     """What is missing or broken in one part: a line about its labels, one about its frames."""
     try:
-        _, numbers = read_part(root, part)
+        _, numbers = read_part(root, part, strict=False)
     except DatasetError as error:
         return [Check(part.labels, "unreadable", part.expected, str(error))]
     problems, bad = [], []

@@ -158,10 +158,10 @@ def is_rotated(path: str) -> bool:
     return any(len(folder) <= _LONGEST_ANGLE for folder in path.split("/")[2:-1])
 
 
-def _read_part(root: Path, part: str) -> _Part:
+def _read_part(root: Path, part: str, strict: bool = True) -> _Part:
     half, file = _FILES[part]
     labels = root / half / file
-    lines, names = scan_file(labels, parse_name)
+    lines, names = scan_file(labels, parse_name, strict)
     if len(names) > EXPECTED[part]:
         many = f"{len(names)} lines of labels, where {part} of ICVL has {EXPECTED[part]}"
         raise DatasetError(f"{labels}: {many}; it is of another release, or holds lines twice: restore it")
@@ -208,12 +208,12 @@ class Icvl(Reader):
             if part.name == "train" and self.options["rotations"] == "none":
                 keep = keep & ~np.array([is_rotated(p) for p in part.paths], bool)
             rows = np.flatnonzero(keep)
-            number = np.full(len(rows), PARTS.index(part.name))
-            columns.append((number, rows, part.lines.start[rows], part.lines.number[rows]))
+            columns.append((np.full(len(rows), PARTS.index(part.name)), rows, *(x[rows] for x in part.lines[:2])))
             paths += [part.paths[i] for i in rows]
+        many, said = sum(len(p.paths) for p in parts), "none of these frames is here"
         if not paths:
-            labelled = f"labels of {sum(len(p.paths) for p in parts)} frames"
-            raise DatasetError(f"{self.path}: {labelled}, and none of these frames is here; tree: {INFO.tree}")
+            raise DatasetError(f"{self.path}: labels of {many} frames, and {said}; tree: {INFO.tree}")
+        self.note_left_out(many - sum(int(p.there.sum()) for p in parts), many)
         number, row, start, line = (np.concatenate(column) for column in zip(*columns, strict=True))
         return _Table(number.astype(np.int16), row, start, line, paths, {p.name: p.lines.digest for p in parts})
 
@@ -275,7 +275,7 @@ def check(root: Path) -> list[Check]:
             checks.append(Check(labels, 0, expected, "no such file; the other parts can be built"))
             continue
         try:
-            part = _read_part(root, name)
+            part = _read_part(root, name, strict=False)
         except DatasetError as error:
             checks.append(Check(labels, "unreadable", expected, str(error)))
             continue

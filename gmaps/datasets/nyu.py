@@ -194,10 +194,11 @@ class Nyu(Reader):
                 f"{self.path}: no {' nor '.join(wanted)} here, but {some_names(self.path)}; "
                 f"the tree must be {INFO.tree}"
             )
-        parts, test_rows = [], 0
+        parts, test_rows, labelled = [], 0, 0
         for half in present:
             self.note_labels(self.path / half / _LABELS)
             numbers, joints = _read_half(self.path / half, EXPECTED[half])
+            labelled += len(joints)
             if half == "test":
                 test_rows = len(joints)
             if len(numbers):
@@ -205,6 +206,7 @@ class Nyu(Reader):
         if not parts:
             raise DatasetError(f"{self.path}: not one depth_1_*.png; the tree must be {INFO.tree}")
         half_, number, joints = (np.concatenate(column) for column in zip(*parts, strict=True))
+        self.note_left_out(labelled - len(number), labelled)
         if self.options["joints"] == "14":
             joints = joints[:, SKELETON.evaluation]
         return _Table(half_.astype(np.int16), number, joints, test_rows)

@@ -49,6 +49,8 @@ class Reader:
     segmented: bool = False
     #: What frames have besides depth and joints.
     arrays: tuple[FrameArray, ...] = ()
+    #: Empty, or how many frames that labels name are not here; known once the index is made.
+    left_out: str = ""
 
     def __init__(self, root: Path | None, split: Split, options: dict[str, Any]) -> None:
         self.root = None if root is None else root.absolute()
@@ -80,6 +82,14 @@ class Reader:
     def camera_of(self, i: int) -> Camera:
         """The camera of the whole image at position i: `camera`, where a data set has one for all."""
         return self.camera
+
+    def note_left_out(self, absent: int, labelled: int) -> None:
+        """Frames that labels name and that are not here are no rows; builds say how many."""
+        if absent:
+            self.left_out = (
+                f"{self.info.name}: {absent:,} of {labelled:,} frames that labels name are not here, and left out; "
+                f"`gmaps datasets {self.info.name} --check {self.root}` says which"
+            )
 
     def note_labels(self, path: str | os.PathLike[str], own: bool = False) -> None:
         """Called before a file of labels is read, for `labels_touched`; `own` tells that it is one frame's."""

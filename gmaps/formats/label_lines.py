@@ -57,21 +57,41 @@ class Lines(NamedTuple):
     digest: str
 
 
-def scan_file(path: Path, parse_name: Callable[[bytes], Named | None]) -> tuple[Lines, list[Named]]:
-    """As `scan`, of a file.
+def scan_file(
+    path: Path, parse_name: Callable[[bytes], Named | None], strict: bool = True
+) -> tuple[Lines, list[Named]]:
+    """As `scan`, of a file; `strict` refuses two lines that name one frame and differ.
 
     Raises
     ------
     DatasetError
-        Also when the file cannot be read.
+        Also when the file cannot be read, or is strictly read and has two such lines.
     """
     try:
         with open(path, "rb", buffering=2**20) as f:
-            return scan(f, str(path), parse_name)
+            lines, names = scan(f, str(path), parse_name)
     except OSError as error:
         raise DatasetError(
             f"{path}: cannot be read ({error.strerror or error}); restore it from the archive"
         ) from error
+    if strict and len(set(names)) < len(names):
+        _refuse_two(path, lines, names)
+    return lines, names
+
+
+def _refuse_two(path: Path, lines: Lines, names: list[Named]) -> None:
+    """Refuse two lines that name one frame and differ: nobody knows which is right. Copies of a line do no harm."""
+    first: dict[Named, int] = {}
+    for k, name in enumerate(names):
+        other = first.setdefault(name, k)
+        if other == k:
+            continue
+        a, b = (read_line(path, int(lines.start[i]), str(path)).split()[1:] for i in (other, k))
+        if a != b:
+            raise DatasetError(
+                f"{path}, lines {lines.number[other]} and {lines.number[k]}: name one frame, with other numbers; see "
+                "which of them is right, and restore the file from the archive"
+            )
 
 
 def scan(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from collections.abc import Sequence
@@ -26,6 +27,8 @@ from gmaps.pipeline.source import FrameCrops
 from gmaps.pipeline.spec import BuildSpec
 from gmaps.pipeline.upload import build_there
 from gmaps.store.schema import SHARD_SAMPLES
+
+_log = logging.getLogger("gmaps")
 
 
 @overload
@@ -173,6 +176,9 @@ def build(  # type: ignore[misc]  # the options of both are these
         layout=layout,
         shard_samples=shard_samples,
     )
+    left_out = getattr(data, "left_out", "")
+    if left_out:
+        _log.info("%s", left_out)
     plan = make_plan(spec, default_out(spec) if out is None else out, workers=workers, staging=staging)
     if dry_run:
         estimate = probe(plan, source)
@@ -184,7 +190,7 @@ def build(  # type: ignore[misc]  # the options of both are these
         report = build_there(plan, started, overwrite, make)
     else:
         report = build_here(plan, started, overwrite, make)
-    return over(report)
+    return over(replace(report, notes=[*report.notes, left_out] if left_out else report.notes))
 
 
 def plan(

@@ -205,6 +205,25 @@ def test_labels_of_absent_frames_are_left_out(tree):
         load_dataset("hands17", root).index()
 
 
+def test_two_lines_that_name_one_frame_and_differ_are_refused(tree):
+    root = tree(train=3)
+    labels = root / "training/Training_Annotation.txt"
+    before = labels.read_text()
+    labels.write_text(before + label("image_D00000002.png", JOINTS + 1))
+    with pytest.raises(DatasetError, match="lines 2 and 4: name one frame, with other numbers"):
+        load_dataset("hands17", root).index()
+    labels.write_text(before + before.splitlines()[1])
+    assert len(load_dataset("hands17", root)) == 4
+
+
+def test_frames_that_are_not_here_are_counted(tree):
+    root = tree(train=3)
+    os.unlink(root / "training/images/image_D00000002.png")
+    data = load_dataset("hands17", root)
+    data.index()
+    assert "hands17: 1 of 3 frames that labels name are not here" in data.left_out
+
+
 def test_faulty_frames_are_errors_of_the_frame_alone(tree):
     root = tree(train=5)
     path = root / "training/Training_Annotation.txt"

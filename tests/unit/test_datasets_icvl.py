@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 import pytest
 
+import gmaps
 from gmaps.center import find_center, load_centers
 from gmaps.datasets import check_dataset, icvl, load_dataset
 from gmaps.datasets.icvl import CAMERAS, parse_depth, parse_labels
@@ -237,6 +238,29 @@ def test_lines_that_name_absent_frames_cost_those_frames_alone(tree):
     shutil.rmtree(root / "Testing/Depth")
     with pytest.raises(DatasetError, match="labels of 4 frames, and none of these frames is here"):
         load_dataset("icvl", root, split="test").index()
+
+
+def test_two_lines_that_name_one_frame_and_differ_are_refused(tree):
+    root = tree(test_seq_1=3)
+    labels = root / "Testing/test_seq_1.txt"
+    lines = labels.read_bytes().strip().split(b"\n")
+    labels.write_bytes(b"\n".join([*lines, lines[1]]))  # a copy of a line says the same
+    assert len(load_dataset("icvl", root, split="test")) == 4
+    numbers = lines[0].split(b" ", 1)[1]
+    labels.write_bytes(b"\n".join([*lines, lines[1].split(b" ", 1)[0] + b" " + numbers]))
+    with pytest.raises(DatasetError, match="lines 2 and 4: name one frame, with other numbers"):
+        load_dataset("icvl", root, split="test").index()
+
+
+def test_builds_say_how_many_frames_are_not_here(tree, tmp_path, caplog):
+    root = tree(test_seq_1=4)
+    (root / "Testing/Depth/test_seq_1/image_0001.png").unlink()
+    caplog.set_level("INFO", "gmaps")
+    report = gmaps.build("icvl", tmp_path / "s.zarr", ("signed_edt",), root=root, split="test", workers=0,
+                         progress=False, max_rejects=1.0)  # fmt: skip
+    said = "icvl: 1 of 4 frames that labels name are not here, and left out; `gmaps datasets icvl --check"
+    assert said in caplog.text
+    assert said in report.summary()
 
 
 def test_faulty_frames_are_errors_of_the_frame_alone(tree):

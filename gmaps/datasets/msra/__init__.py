@@ -144,18 +144,20 @@ class Msra(Reader):
     @cached_property
     def _table(self) -> _Table:
         present = _subjects_present(self.path)
-        parts, faults, total = [], {}, 0
+        parts, faults, total, labelled = [], {}, 0, 0
         for s, g in ((s, g) for s in present for g in range(len(GESTURES))):
             folder = f"{SUBJECTS[s]}/{GESTURES[g]}"
             if not (self.path / folder).is_dir():
                 continue
             self.note_labels(self.path / folder / _LABELS)
-            numbers, joints, bad, _ = _read_gesture(self.path, folder)
+            numbers, joints, bad, rows = _read_gesture(self.path, folder)
+            labelled += rows
             parts.append((np.full(len(numbers), s), np.full(len(numbers), g), numbers, joints))
             faults.update({total + i: why for i, why in bad.items()})
             total += len(numbers)
         if not total:
             raise DatasetError(f"{self.path}: not one frame; the tree must be {INFO.tree}")
+        self.note_left_out(labelled - total, labelled)
         subject, gesture, number, joints = (np.concatenate(column) for column in zip(*parts, strict=True))
         return _Table(subject.astype(np.int16), gesture.astype(np.int16), number.astype(np.int32), joints, faults)
 
