@@ -13,7 +13,6 @@ from types import ModuleType
 
 MOVED = {
     "gmaps.overlay": "gmaps.plot.overlay",
-    "gmaps.viz": "gmaps.plot.sample",
     "gmaps.evaluation.figures": "gmaps.plot.curves",
     "gmaps.evaluation.report": "gmaps.evaluation.evaluate",
     "gmaps.maps.base": "gmaps.maps",
