@@ -49,7 +49,7 @@ def _shape(kind: MapKind) -> str:
 
     # One H that no number of channels is a multiple of.
     *grid, channels = kind.shape(1009, get_skeleton("msra21"))
-    sides = [f"{n // 1009}H" if n > 1009 else "H" for n in grid]
+    sides = [str(n) if n % 1009 else f"{n // 1009}H" if n > 1009 else "H" for n in grid]
     return "x".join([*sides, str(channels)])
 
 

@@ -22,7 +22,7 @@ from gmaps.plot.overlay import frame_figure
 from gmaps.plot.sample import sample_figure, save_figure
 
 IMAGES = Path(__file__).parent / "img"
-TARGETS = ("ball_offset", "heatmap_depth")
+TARGETS = ("ball_offset", "heatmap_depth", "pixel_offset", "plane_offset", "point_offset")
 
 
 def sample_picture() -> None:

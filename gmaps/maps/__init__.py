@@ -15,7 +15,7 @@ from gmaps.maps.scene import MAPS_VERSION, Encoded, Normalize, Profile, Scene
 
 # Imported for their registrations, in the order in which `list_maps` shows them.
 from gmaps.maps import geodesic, euclidean, heatmap, limb, multiview, occupancy, volumetric  # noqa: F401  # isort: skip
-from gmaps.maps import ball_offset, heatmap_depth  # noqa: F401  # isort: skip
+from gmaps.maps import ball_offset, heatmap_depth, pixel_offset, plane_offset, points  # noqa: F401  # isort: skip
 from gmaps.maps.encoder import Encoder, MapParams, Maps
 from gmaps.skeleton import Skeleton, get_skeleton
 

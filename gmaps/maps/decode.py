@@ -169,6 +169,14 @@ def ball_vote(
     close = values[:, axes * joints :]
     units = values[:, : axes * joints].reshape(-1, joints, axes)
     votes = points[:, None] + units * (k * (1 - close))[..., None]
+    result: NDArray[np.float64] = (votes * shares(close, top, weights)[..., None]).sum(axis=0)
+    return result
+
+
+def shares(
+    close: NDArray[np.float64], top: int = 0, weights: NDArray[np.float64] | None = None
+) -> NDArray[np.float64]:
+    """(n, J): what a point's vote counts, by its closeness (n, J) or learned weights; sums of 1. See `ball_vote`."""
     if weights is not None:
         share = np.exp(weights - weights.max(axis=0))
     elif top:
@@ -179,5 +187,5 @@ def ball_vote(
         # A point outside the ball points nowhere: it has a say only where no point is inside.
         near = (close > 0) | ~(close > 0).any(axis=0)
         share = np.where(near, np.exp(SHARPNESS * (close - close.max(axis=0))), 0.0)
-    result: NDArray[np.float64] = (votes * share[..., None]).sum(axis=0) / share.sum(axis=0)[:, None]
+    result: NDArray[np.float64] = share / share.sum(axis=0)
     return result

@@ -160,3 +160,46 @@ def heatmap_depth(maps: Tensor, points: Tensor, hand: Tensor, cube: Tensor, *, p
     share = torch.where((total > 0)[..., None], near, every)
     d = (share * (behind + deep)).sum(dim=2) / share.sum(dim=2)
     return to_mm(torch.cat([uv, d[..., None]], dim=2), cube, perspective=perspective, axes="uvd")
+
+
+def plane_vote(
+    maps: Tensor, points: Tensor, hand: Tensor, cube: Tensor, k: float, *, weights: Tensor | None = None,
+    perspective: bool = False,
+) -> Tensor:  # fmt: skip
+    """Joints of a `plane_offset` (n, 4 J, H, H) on points of `grid_of` with axes "uvd": (n, J, 3) mm, camera axes."""
+    n = maps.shape[1] // 4
+    flat = maps.flatten(2)
+    plane, close, behind = flat[:, : 2 * n].unflatten(1, (n, 2)), flat[:, 2 * n : 3 * n], flat[:, 3 * n :]
+    voting = hand.flatten(2).expand_as(close)
+    voting = voting | ~voting.any(dim=2, keepdim=True)
+    if weights is not None:
+        share = _softmax(weights.flatten(2), voting)
+    else:
+        near = voting & (close > 0)
+        share = _softmax(SHARPNESS * close, torch.where(near.any(dim=2, keepdim=True), near, voting))
+    p = points.flatten(2)[:, None]
+    uv = ((p[:, :, :2] + plane * (k * (1 - close[:, :, None]))) * share[:, :, None]).sum(dim=3)
+    d = ((p[:, :, 2] + behind * cube[:, 3, None, None]) * share).sum(dim=2, keepdim=True)
+    return to_mm(torch.cat([uv, d], dim=2), cube, perspective=perspective, axes="uvd")
+
+
+def pixel_vote(
+    maps: Tensor,
+    points: Tensor,
+    hand: Tensor,
+    cube: Tensor,
+    weights: Tensor | None = None,
+    *,
+    perspective: bool = False,
+) -> Tensor:
+    """Joints of a `pixel_offset` (n, 3 J, H, H), on points of `grid_of` with axes "uvd"; (n, J, 3) mm, camera axes.
+
+    Votes p + offset are weighed by a softmax of `weights` (n, J, H, H) over the hand's cells; without, all alike.
+    """
+    offset = maps.flatten(2).unflatten(1, (-1, 3)) * cube[:, 3, None, None, None]
+    voting = hand.flatten(2).expand(-1, offset.shape[1], -1)
+    voting = voting | ~voting.any(dim=2, keepdim=True)
+    logits = torch.zeros_like(offset[:, :, 0]) if weights is None else weights.flatten(2)
+    votes = points.flatten(2)[:, None] + offset
+    found = (votes * _softmax(logits, voting)[:, :, None]).sum(dim=3)
+    return to_mm(found, cube, perspective=perspective, axes="uvd")

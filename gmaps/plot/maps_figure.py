@@ -46,7 +46,7 @@ def kind_figure(kind: str) -> Figure:
     if values.ndim == 1:
         return _numbers(sample, skeleton, found, values)
     channels = shown_channels(found.channel_names(skeleton), JOINT)
-    draw = _planes if values.ndim == 3 else _voxels
+    draw = {2: _points, 3: _planes}.get(values.ndim, _voxels)
     return draw(sample, skeleton, found, channels)
 
 
@@ -97,7 +97,7 @@ def _draw(figure: Figure, axes: Axes, values: NDArray[np.float32], kind: MapKind
 
 def _planes(sample: Sample, skeleton: Skeleton, kind: MapKind, channels: dict[str, int]) -> Figure:
     values = sample.maps[kind.name]
-    arrows = [channels.get(f"{JOINT} {axis}") for axis in "xy"]
+    arrows = [channels.get(f"{JOINT} {x}", channels.get(f"{JOINT} {u}")) for x, u in ("xu", "yv")]
     pointed = None not in arrows
     figure, panels = _panels(1 + len(channels) + pointed, f"{kind.name}: {kind.summary}")
     joint = skeleton.joints.index(JOINT)
@@ -117,6 +117,27 @@ def _planes(sample: Sample, skeleton: Skeleton, kind: MapKind, channels: dict[st
         axes.set_ylim(values.shape[0] - 0.5, -0.5)
         axes.set_aspect("equal")
         bare(axes, f"arrows to {JOINT}")
+    return figure
+
+
+def _points(sample: Sample, skeleton: Skeleton, kind: MapKind, channels: dict[str, int]) -> Figure:
+    """What points have, each drawn where it lies in the crop."""
+    from gmaps.maps.points import chosen
+
+    rows, columns = chosen(sample.crop, len(sample.maps[kind.name]))
+    figure, panels = _panels(1 + len(channels), f"{kind.name}: {kind.summary}")
+    depth_panel(figure, panels[0], sample, skeleton, skeleton.joints.index(JOINT))
+    for axes, (name, k) in zip(panels[1:], channels.items(), strict=False):
+        values = sample.maps[kind.name][:, k]
+        largest = float(np.abs(values).max()) or 1.0
+        axes.set_axis_on()
+        image = axes.scatter(columns, rows, s=2, c=values, cmap="RdBu", vmin=-largest, vmax=largest)
+        axes.set_facecolor("lightgrey")
+        axes.set_xlim(-0.5, sample.crop.size - 0.5)
+        axes.set_ylim(sample.crop.size - 0.5, -0.5)
+        axes.set_aspect("equal")
+        bare(axes, name)
+        bar(figure, image, axes, kind.unit)
     return figure
 
 

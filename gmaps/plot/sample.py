@@ -117,7 +117,7 @@ def sample_figure(
     """
     crop = sample.crop
     joints = _fingertips(skeleton) if joint is None else [joint]
-    flat = {n: _flat(m) for n, m in sample.maps.items() if m.ndim > 1}
+    flat = {n: _flat(m) for n, m in sample.maps.items() if m.ndim > 2}
     single = [n for n, m in flat.items() if m.shape[-1] != len(skeleton)]
     per_joint = [n for n, m in flat.items() if m.shape[-1] == len(skeleton)]
     if joint is None:

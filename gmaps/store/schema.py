@@ -233,6 +233,8 @@ def _map_array(m: MapArray, dtype: str, layout: str) -> ArraySpec:
     names = (
         ("map_row", "map_col")
         if len(grid) == 2
+        else (f"point{grid[0]}",)
+        if len(grid) == 1
         else tuple(f"{axis}{n}" for axis, n in zip("xyz", grid, strict=False))
     )
     dims = (*names, f"{m.kind}_channel")

@@ -14,6 +14,9 @@ from gmaps.crop import CropParams, crop_dataset_frame
 from gmaps.errors import UsageError
 from gmaps.maps import Scene
 from gmaps.maps.ball_offset import decode_ball_offset, grid_points, joints_in
+from gmaps.maps.pixel_offset import decode_pixel_offset
+from gmaps.maps.plane_offset import decode_plane_offset
+from gmaps.maps.points import chosen, decode_point_offset, points_of
 from tests.property.test_maps_planar import rough_crop
 from tests.reference import dense as twin
 from tests.reference import public_targets as public
@@ -233,3 +236,138 @@ def test_a_ball_offset_of_no_hand_or_in_an_unknown_way_is_refused():
         decode_ball_offset(values, crop, how="mean")
     with pytest.raises(UsageError, match="no hand"):
         gmaps.decode("ball_offset", values, dataclasses.replace(crop, depth=np.ones_like(crop.depth)))
+
+
+@given(SEEDS, PROJECTIONS)
+@settings(deadline=None, max_examples=15)
+def test_offsets_of_pixels_and_of_the_plane_equal_their_twins(seed, projection):
+    crop = rough_crop(np.random.default_rng(seed), 4, projection)
+    scene, h = Scene(crop, 16), crop.cube.half_side
+    places, joints = grid_points(scene, "uvd").astype(float), joints_in(scene, "uvd").astype(float)
+    made = gmaps.encode(crop, ("pixel_offset", "plane_offset:k=40"), size=16)
+    np.testing.assert_allclose(made["pixel_offset"], twin.pixel_offset(places, joints) / h, atol=1e-5)
+    expected = twin.plane_offset(places, scene.silhouette, joints, 40.0)
+    expected[..., 12:] /= h
+    clear = np.tile(np.abs(np.linalg.norm(joints[:, :2] - places[:, :, None, :2], axis=-1) - 40) > 1e-3, 4)
+    clear[..., :8] = np.repeat(clear[..., :4], 2, axis=-1)
+    np.testing.assert_allclose(made["plane_offset:k=40"][clear], expected[clear], atol=3e-5)
+
+
+@given(SEEDS, PROJECTIONS, st.floats(60, 200))
+@settings(deadline=None, max_examples=30)
+def test_offsets_of_pixels_plane_and_points_give_joints_back(seed, projection, half_side):
+    rng = np.random.default_rng(seed)
+    crop = rough_crop(rng, 21, projection, half_side)
+    made = gmaps.encode(crop, ("pixel_offset", "plane_offset", "point_offset:n=256"))
+    values, flat, cloud = made["pixel_offset"], made["plane_offset"], made["point_offset:n=256"]
+    for found in (
+        gmaps.decode("pixel_offset", values, blind(crop)),
+        decode_pixel_offset(values, blind(crop), weights=rng.normal(0, 3, (32, 32, 21))),
+    ):
+        assert np.abs(found - crop.joints_mm).max() < 0.5
+    scene = Scene(crop, 32)
+    points, joints = grid_points(scene, "uvd")[scene.silhouette], joints_in(scene, "uvd")
+    near = np.linalg.norm(points[:, None, :2] - joints[:, :2], axis=2).min(axis=0) < 79
+    learned = np.where(flat[..., 42:63] > 0, rng.normal(0, 1, (32, 32, 21)), -100)
+    for found in (
+        gmaps.decode("plane_offset", flat, blind(crop)),
+        decode_plane_offset(flat, blind(crop), weights=learned),
+    ):
+        assert np.abs(found - crop.joints_mm)[near].max() < 0.5
+    p = points_of(crop, 256)
+    met_ = np.linalg.norm(p[:, None] - crop.joints_mm, axis=2).min(axis=0) < 79
+    found = gmaps.decode("point_offset:n=256", cloud, blind(crop))
+    assert met_.any()
+    assert np.abs(found - crop.joints_mm)[met_].max() < 0.5
+
+
+@pytest.mark.parametrize("projection", ["orthographic", "perspective"])
+def test_they_are_what_jgr_p2o_ipnet_and_p2p_learn(projection):
+    for whole in hands(projection, 3):
+        crop, image = coarse(whole, 64)
+        h, joints = crop.cube.half_side, uvd(crop, 64)
+        name = f"plane_offset:k={0.8 * h:g}"
+        made = gmaps.encode(crop, ("pixel_offset", name, "point_offset"), size=64)
+        jgr = public.jgr_offsets(joints, image).reshape(64, 64, 21, 3)
+        ours = made["pixel_offset"].reshape(64, 64, 21, 3)
+        np.testing.assert_allclose(ours[..., :2] * 64 / 2 / 63, jgr[..., :2], atol=1e-5)
+        np.testing.assert_allclose(ours[..., 2], jgr[..., 2], atol=1e-5)
+        assert np.isclose(made[name], public.ipnet_plane(joints, image, 0.8), atol=2e-3).mean() > 0.9999
+        expected = public.p2p(crop.joints_mm.astype(float), points_of(crop, 1024).astype(float), 80.0)
+        assert np.isclose(made["point_offset"], expected, atol=2e-4).mean() > 0.9999
+
+
+@pytest.mark.parametrize("projection", ["orthographic", "perspective"])
+def test_points_lie_on_the_hand_each_once_and_are_stable(projection):
+    crop = hands(projection, 1)[0]
+    rows, columns = chosen(crop, 512)
+    assert len(set(zip(rows.tolist(), columns.tolist(), strict=True))) == 512
+    assert crop.mask[rows, columns].all()
+    made = gmaps.encode(crop, "points:n=512")["points:n=512"]
+    assert made.shape == (512, 3)
+    px = dataclasses.replace(crop, joints_mm=points_of(crop, 512)).joints_px(crop.size)
+    np.testing.assert_allclose(px, np.column_stack([rows, columns]), atol=1e-3)
+    np.testing.assert_allclose(made[:, 2], crop.depth[rows, columns], atol=1e-6)
+    # They cover the hand: each of its quarters has about its share.
+    share = [np.mean((rows > 64) == a) for a in (False, True)]
+    whole = [np.mean((np.nonzero(crop.mask)[0] > 64) == a) for a in (False, True)]
+    np.testing.assert_allclose(share, whole, atol=0.06)
+    # A pixel less moves no other point but the one that takes its place.
+    depth = crop.depth.copy()
+    depth[rows[0], columns[0]] = 1
+    other = set(zip(*(a.tolist() for a in chosen(dataclasses.replace(crop, depth=depth), 512)), strict=True))
+    assert len(other & set(zip(rows.tolist(), columns.tolist(), strict=True))) == 511
+
+
+def test_few_pixels_are_points_again_and_none_are_zeros():
+    crop = rough_crop(np.random.default_rng(1), 3)
+    depth = np.ones_like(crop.depth)
+    depth[10, 20:27] = 0.25
+    few = dataclasses.replace(crop, depth=depth)
+    _, columns = chosen(few, 16)
+    assert sorted(set(columns.tolist())) == list(range(20, 27))
+    assert (columns[:7] == columns[7:14]).all()
+    none = dataclasses.replace(crop, depth=np.ones_like(depth))
+    made = gmaps.encode(none, ("points:n=16", "point_offset:n=16"))
+    assert not made["points:n=16"].any()
+    assert not made["point_offset:n=16"].any()
+    with pytest.raises(UsageError, match="no hand"):
+        decode_point_offset(made["point_offset:n=16"], none)
+    with pytest.raises(UsageError, match="no hand"):
+        decode_plane_offset(np.zeros((32, 32, 12)), none)
+
+
+@pytest.mark.parametrize("projection", ["orthographic", "perspective"])
+def test_torch_decodes_pixels_plane_and_points_as_numpy_does(projection):
+    torch = pytest.importorskip("torch")
+    from gmaps.maps import torch_decode
+
+    crops, perspective, rng = hands(projection, 3), projection == "perspective", np.random.default_rng(0)
+    depth = torch.from_numpy(np.stack([c.depth for c in crops]))
+    cube = torch.from_numpy(np.stack([c.cube.to_array() for c in crops]))
+    points, hand = torch_decode.grid_of(depth, cube, 32, perspective=perspective, axes="uvd")
+    weights = rng.normal(0, 1, (3, 32, 32, 21)).astype(np.float32)
+    logits = torch.from_numpy(np.moveaxis(weights, -1, 1).copy())
+
+    def maps_of(kind):
+        made = [gmaps.encode(c, kind)[kind] for c in crops]
+        noisy = [m + rng.normal(0, 0.01, m.shape).astype(np.float32) for m in made]
+        return noisy, torch.from_numpy(np.stack([np.moveaxis(m, -1, 0) for m in noisy]))
+
+    noisy, values = maps_of("pixel_offset")
+    for given_ in (None, logits):
+        found = torch_decode.pixel_vote(values, points, hand, cube, given_, perspective=perspective)
+        for k, crop in enumerate(crops):
+            own = None if given_ is None else weights[k]
+            np.testing.assert_allclose(found[k], decode_pixel_offset(noisy[k], crop, weights=own), atol=0.02)
+    noisy, values = maps_of("plane_offset")
+    for given_ in (None, logits):
+        found = torch_decode.plane_vote(values, points, hand, cube, 80.0, weights=given_, perspective=perspective)
+        for k, crop in enumerate(crops):
+            own = None if given_ is None else weights[k]
+            np.testing.assert_allclose(found[k], decode_plane_offset(noisy[k], crop, weights=own), atol=0.02)
+    noisy, values = maps_of("point_offset:n=256")
+    cloud = torch.from_numpy(np.stack([points_of(c, 256).T for c in crops]))
+    found = torch_decode.ball_vote(values, cloud, torch.ones(3, 1, 256, dtype=torch.bool), 80.0, top=25)
+    for k, crop in enumerate(crops):
+        np.testing.assert_allclose(found[k], decode_point_offset(noisy[k], crop), atol=0.02)

@@ -37,3 +37,25 @@ def heatmap_depth(
                 if silhouette[r, c] and h > 0.01:
                     out[r, c, n + j] = depth[j] - surface[r, c]
     return out
+
+
+def pixel_offset(places: np.ndarray, joints: np.ndarray) -> np.ndarray:
+    """From every cell's (u, v, d) to every joint's."""
+    size, n = len(places), len(joints)
+    out = np.zeros((size, size, 3 * n))
+    for r in range(size):
+        for c in range(size):
+            for j in range(n):
+                out[r, c, 3 * j : 3 * j + 3] = joints[j] - places[r, c]
+    return out
+
+
+def plane_offset(places: np.ndarray, silhouette: np.ndarray, joints: np.ndarray, k: float) -> np.ndarray:
+    """Directions and closeness in the plane, then how much deeper the joint is, within k."""
+    n = len(joints)
+    out = np.concatenate([ball(places[..., :2], silhouette, joints[:, :2], k), np.zeros((*silhouette.shape, n))], -1)
+    for r, c in np.argwhere(silhouette):
+        for j in range(n):
+            if np.linalg.norm(joints[j, :2] - places[r, c, :2]) < k:
+                out[r, c, 3 * n + j] = joints[j, 2] - places[r, c, 2]
+    return out

@@ -64,3 +64,31 @@ def regressed_depth(heat: np.ndarray, behind: np.ndarray, image: np.ndarray) -> 
     """Zhang et al., 2020: the mean of (depth behind + depth), weighted by the heat on the hand."""
     share = heat * ((heat >= 0.01) & (image < VOID)[..., None])
     return (share * (behind + image[..., None])).sum(axis=(0, 1)) / share.sum(axis=(0, 1))
+
+
+def jgr_offsets(joints: np.ndarray, image: np.ndarray) -> np.ndarray:
+    """JGR-P2O (Fang et al., ECCV 2020): pixels over F - 1 in the plane, and the depth behind; joint by joint."""
+    size = len(image)
+    px = (joints[:, :2] + 1) / 2 * size - 0.5
+    x, y = np.meshgrid(np.arange(size), np.arange(size))
+    u, v = px[:, 0] / (size - 1) - x[..., None] / (size - 1), px[:, 1] / (size - 1) - y[..., None] / (size - 1)
+    return np.stack([u, v, joints[:, 2] - image[..., None]], axis=-1).reshape(size, size, -1)
+
+
+def ipnet_plane(joints: np.ndarray, image: np.ndarray, k: float) -> np.ndarray:
+    """IPNet's offsets in the plane: 2J unit vectors, J closeness, and J depth offsets of the same mask."""
+    o = joints[None, None, :, :2] - places(image)[:, :, None, :2]
+    d = np.sqrt((o**2).sum(axis=-1) + 1e-8)
+    inside = (d <= k) & (image < VOID)[..., None]
+    unit = np.where(inside[..., None], o / d[..., None], 0).reshape(*image.shape, -1)
+    behind = np.where(inside, joints[:, 2] - image[..., None], 0)
+    return np.concatenate([unit, np.where(inside, (k - d) / k, 0), behind], axis=-1)
+
+
+def p2p(joints: np.ndarray, points: np.ndarray, theta: float) -> np.ndarray:
+    """Ge et al., 2018, and SRN on N points: 3J unit vectors and J of (theta - |o|) / theta, within theta."""
+    o = joints[None] - points[:, None]
+    d = np.linalg.norm(o, axis=-1)
+    inside = d < theta
+    unit = np.where(inside[..., None], o / np.maximum(d, 1e-9)[..., None], 0).reshape(len(points), -1)
+    return np.concatenate([unit, np.where(inside, (theta - d) / theta, 0)], axis=-1)

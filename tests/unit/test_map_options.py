@@ -67,7 +67,8 @@ def test_parameters_are_part_of_params_only_where_there_are_some():
 def test_a_store_holds_two_radii_and_grows_a_third(tmp_path):
     from gmaps.pipeline.edit import add_maps, remove_maps
 
-    names = ("ball_offset:k=60", "ball_offset:k=80:axes=uvd", "heatmap_depth")
+    names = ("ball_offset:k=60", "ball_offset:k=80:axes=uvd", "heatmap_depth", "pixel_offset", "plane_offset:k=60",
+             "point_offset:n=64")  # fmt: skip
     how = {"limit": 6, "workers": 0, "map_size": 16, "crop_size": 64, "progress": False}
     path = tmp_path / "balls.zarr"
     gmaps.build("synthetic", path, names, **how)
@@ -86,10 +87,27 @@ def test_a_store_holds_two_radii_and_grows_a_third(tmp_path):
     remove_maps(path, ["ball_offset:k=60"])
     store = gmaps.open_store(path)
     assert store.maps == (*names[1:], "ball_offset:k=100")
-    assert set(store.attributes["maps"]["parameters"]) == set(store.maps)
+    assert set(store.attributes["maps"]["parameters"]) == set(store.maps) - {"pixel_offset"}
     one = tmp_path / "again.zarr"
     gmaps.build("synthetic", one, store.maps, **how)
     assert gmaps.open_store(one).attributes["fingerprint"] == store.attributes["fingerprint"]
     other = tmp_path / "other.zarr"
     gmaps.build("synthetic", other, (*names[1:], "ball_offset:k=90"), **how)
     assert gmaps.open_store(other).attributes["fingerprint"] != store.attributes["fingerprint"]
+
+
+def test_point_clouds_are_served_in_batches_and_learnt_from(tmp_path):
+    torch = pytest.importorskip("torch")
+    from gmaps.nets.losses import map_loss
+    from gmaps.training import GuidanceDataset, collate
+
+    path = tmp_path / "cloud.zarr"
+    kinds = ("points:n=64", "point_offset:n=64")
+    gmaps.build("synthetic", path, kinds, limit=4, workers=0, map_size=16, crop_size=64, progress=False)
+    assert gmaps.open_store(path).attributes["maps"]["parameters"]["points:n=64"] == {"n": 64}
+    batch = collate([GuidanceDataset(path, kinds)[k] for k in range(3)])
+    assert batch["maps"]["points:n=64"].shape == (3, 3, 64)
+    target = batch["maps"]["point_offset:n=64"]
+    assert target.shape == (3, 84, 64)
+    assert map_loss("point_offset:n=64", target, target, batch["silhouette"]) == 0
+    assert map_loss("point_offset:n=64", torch.zeros_like(target), target, batch["silhouette"]) > 0
