@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from gmaps.camera import Camera
 from gmaps.errors import DatasetError, FrameError, UsageError
-from gmaps.formats.label_lines import filled_lines
+from gmaps.formats.label_lines import filled_lines, parse_number
 from gmaps.frame import Frame
 from gmaps.kernels import joints as joint_kernels
 from gmaps.kernels import raster
@@ -185,7 +185,9 @@ def load_centers(path: str | os.PathLike[str], camera: Camera, count: int) -> ND
         if words[:1] == [b"invalid"]:
             continue
         try:
-            rows[n, 0], rows[n, 1], rows[n, 2] = (float(w) for w in words)  # no more and no fewer
+            rows[n, 0], rows[n, 1], rows[n, 2] = (parse_number(w) for w in words)  # no more and no fewer
+            if np.isinf(rows[n]).any():
+                raise ValueError
         except ValueError:
             shown = ascii(line[:60].decode("ascii", "replace"))
             raise DatasetError(

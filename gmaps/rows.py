@@ -12,6 +12,12 @@ from numpy.typing import NDArray
 from gmaps.errors import RowError
 
 
+def shown(index: Any) -> str:
+    """What was given for a row, in a line of a message."""
+    text = " ".join(repr(index).split())
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
 def one_row(index: Any, length: int, what: str) -> int:
     """A row's number, counted from the start.
 
@@ -32,11 +38,11 @@ def one_row(index: Any, length: int, what: str) -> int:
         A row that does not exist.
     """
     if isinstance(index, bool) or "bool" in str(getattr(index, "dtype", "")):
-        raise RowError(f"{what}: {index!r} is no row number; a mask has {length} of them, one a row")
+        raise RowError(f"{what}: {shown(index)} is no row number; a mask has {length} of them, one a row")
     try:
         i = operator.index(index)
     except TypeError:
-        raise RowError(f"{what}: {index!r} is no row number: take a whole one, 0 to {length - 1}") from None
+        raise RowError(f"{what}: {shown(index)} is no row number: take a whole one, 0 to {length - 1}") from None
     if not -length <= i < length:
         raise IndexError(f"{what} has {length} samples, 0 to {length - 1}: there is no sample {i}")
     return i + length if i < 0 else i
@@ -66,7 +72,7 @@ def row_numbers(rows: Any, length: int, what: str) -> NDArray[np.int64]:
     if isinstance(rows, slice):
         return np.arange(length)[rows]
     if isinstance(rows, str | bytes) or not (isinstance(rows, Iterable) or hasattr(rows, "__array__")):
-        raise RowError(f"{what}: {rows!r} are no rows: take a list of whole numbers, a slice or a mask")
+        raise RowError(f"{what}: {shown(rows)} are no rows: take a list of whole numbers, a slice or a mask")
     if not hasattr(rows, "__array__"):
         listed = list(rows)
         if not all(isinstance(r, bool | np.bool_) for r in listed):

@@ -22,6 +22,7 @@ from gmaps.formats.litter import is_litter
 from gmaps.frame import FARTHEST_MM, Cube
 from gmaps.kernels import joints as joint_kernels
 from gmaps.kernels import raster
+from gmaps.rows import shown
 from gmaps.skeleton import Skeleton
 
 
@@ -130,7 +131,7 @@ class Reader:
             When it is not: negative positions do not count from the end.
         """
         if isinstance(i, bool) or not isinstance(i, int | np.integer):
-            raise RowError(f"{self.info.name}: {i!r} is no frame's position: take a whole number")
+            raise RowError(f"{self.info.name}: {shown(i)} is no frame's position: take a whole number")
         if not 0 <= i < len(self):
             raise UsageError(f"{self.info.name} ({self.split}) has frames 0 to {len(self) - 1}, not {i}")
         return int(i)

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from gmaps.errors import PredictionError, UsageError
-from gmaps.formats.label_lines import filled_lines
+from gmaps.formats.label_lines import filled_lines, parse_number
 
 #: Nothing of the field is larger: HANDS17 has 295,510 rows of 63 numbers, some 150 MB.
 _LARGEST = 2**31
@@ -80,8 +80,17 @@ def read_table(path: str | os.PathLike[str], joints: int | Sequence[int]) -> Tab
                 "is it of another data set, or torn?"
             )
     names = tuple(row[0].decode("utf-8", "replace") for row in rows) if named else ()
+    _refuse_twice(names, lines, path)
     values = _numbers([row[named:] for row in rows], lines, path, expected)
     return Table(path, values.reshape(len(rows), joints, 3), names, np.asarray(lines, np.int64))
+
+
+def _refuse_twice(names: Sequence[str], lines: Sequence[int], path: str) -> None:
+    """A frame that is named twice stands for another that is not; a file without names has none."""
+    first: dict[str, int] = {}
+    for name, line in zip(names, lines, strict=False):
+        if first.setdefault(name, line) != line:
+            raise PredictionError(f"{path}, lines {first[name]} and {line}: both are of frame {name[:60]!a}")
 
 
 def write_table(
@@ -221,8 +230,9 @@ def _numbers(rows: list[list[bytes]], lines: Sequence[int], path: str, expected:
     try:
         if max(len(word) for row in rows for word in row) > _LONGEST:
             raise ValueError("a number of so many digits")
-        values = np.array(rows).astype(np.float64)
-        if np.isfinite(values).all():
+        words = np.array(rows)
+        values = words.astype(np.float64)
+        if np.isfinite(values).all() and not (words.view(np.uint8) == ord("_")).any():  # NumPy takes 1_0 for 10
             return values
     except ValueError:
         pass
@@ -230,7 +240,7 @@ def _numbers(rows: list[list[bytes]], lines: Sequence[int], path: str, expected:
     for row, line in zip(rows, lines, strict=True):
         for column, word in enumerate(row, 1):
             try:
-                value = float(word) if len(word) <= _LONGEST else np.nan
+                value = parse_number(word) if len(word) <= _LONGEST else np.nan
             except ValueError:
                 value = np.nan
             if not np.isfinite(value):

@@ -39,6 +39,19 @@ def filled_lines(data: bytes) -> tuple[list[bytes], list[int]]:
     return [lines[k] for k in kept], [k + 1 for k in kept]
 
 
+def parse_number(word: bytes) -> float:
+    """A word as a number; NaN and infinity are numbers here.
+
+    Raises
+    ------
+    ValueError
+        It is none. Python would take 1_0 for 10.
+    """
+    if b"_" in word:
+        raise ValueError(f"{word[:40]!r} is no number")
+    return float(word)
+
+
 class Lines(NamedTuple):
     """Where the lines of one file begin and end, and what stands in for its content.
 
@@ -198,8 +211,6 @@ def parse_numbers(line: bytes, count: int, name: str) -> NDArray[np.float64]:
     if len(words) != count:
         raise FrameError(f"{name}: {len(words)} numbers, not {count}; correct the labels")
     try:
-        if b"_" in rest:  # Python takes 1_0 for 10
-            raise ValueError(f"{next(w for w in words if b'_' in w)[:40]!r} is no number")
-        return np.fromiter(map(float, words), np.float64, count)
+        return np.fromiter(map(parse_number if b"_" in rest else float, words), np.float64, count)
     except ValueError as error:
         raise FrameError(f"{name}: {error}; correct the labels") from None

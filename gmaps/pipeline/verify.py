@@ -15,13 +15,14 @@ from gmaps.pipeline.source import FrameCrops
 from gmaps.pipeline.spec import BuildSpec
 from gmaps.pipeline.suspects import try_rows
 from gmaps.pipeline.worker import make_sample, sample_row
+from gmaps.rows import row_numbers
 from gmaps.store.checksums import compare_sample
 from gmaps.store.local import Store
 
 
 def recompute_rows(
     store: Store,
-    rows: Iterable[int],
+    rows: Iterable[int] | slice,
     *,
     root: str | os.PathLike[str] | None = None,
     center: str | os.PathLike[str] | None = None,
@@ -34,7 +35,7 @@ def recompute_rows(
     store
         The store.
     rows
-        Which rows.
+        Which rows: whole numbers, a slice or a mask.
     root
         Where the data set is, as for `load_dataset`.
     center
@@ -74,7 +75,7 @@ def recompute_rows(
     def make(row: int) -> dict[str, Any]:
         return sample_row(*make_sample(source, row, spec.maps))
 
-    for i in rows:
+    for i in row_numbers(rows, len(store), str(store.path)).tolist():
         sample = store[i]
         row = sample.index
         try:

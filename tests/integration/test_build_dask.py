@@ -14,7 +14,7 @@ import psutil
 import pytest
 from distributed import Client, LocalCluster
 
-from gmaps.errors import DatasetError, GmapsError, UsageError
+from gmaps.errors import DatasetError, GmapsError, RowError, UsageError
 from gmaps.pipeline import BuildSpec, build, dispatch, recompute_rows, source
 from gmaps.store import open_store, verify_checksums
 
@@ -57,6 +57,9 @@ def test_on_a_scheduler_that_is_there(tmp_path, whole, cluster, monkeypatch):
     assert content(tmp_path / "synthetic.zarr") == whole
     store = open_store("synthetic.zarr")
     assert recompute_rows(store, range(-24, 24, 5)) == []
+    assert recompute_rows(store, slice(2, 4)) == []
+    with pytest.raises(RowError, match="a mask of 3 for 24 rows"):
+        recompute_rows(store, [True, False, True])
     assert BuildSpec.of_store(store).maps.maps == ("geodesic",)
 
 

@@ -143,3 +143,11 @@ def test_commas_and_what_is_no_centre(tmp_path):
     (tmp_path / "c.txt").write_text("1 2 400\n\n3 4\n")
     with pytest.raises(DatasetError, match=r"c.txt, line 3: a centre is three numbers or 'invalid', got '3 4'"):
         load_centers(tmp_path / "c.txt", CAMERA, 2)
+
+
+@pytest.mark.parametrize("word", ["inf", "-Infinity", "1e400", "1_0"])
+def test_what_is_no_place_is_no_centre(tmp_path, word):
+    path = tmp_path / "c.txt"
+    path.write_text(f"1 2 500\n1 {word} 500\n")
+    with pytest.raises(DatasetError, match="line 2: a centre is three numbers or 'invalid'"):
+        load_centers(path, CAMERA, 2)

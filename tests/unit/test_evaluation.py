@@ -636,3 +636,24 @@ def test_it_needs_no_torch():
 
 def test_errors_are_ours():
     assert issubclass(PredictionError, GmapsError)
+
+
+def test_a_frame_named_twice_is_refused(tmp_path):
+    path = tmp_path / "p.txt"
+    rows = [f"frame_{k}.png " + "1 " * 63 for k in (0, 1, 1)]
+    path.write_text("\n".join(["", *rows]))
+    with pytest.raises(PredictionError, match=r"lines 3 and 4: both are of frame 'frame_1.png'"):
+        ev.read_table(path, 21)
+    path.write_text("\n".join(rows[:2]))
+    assert ev.read_table(path, 21).names == ("frame_0.png", "frame_1.png")
+
+
+@pytest.mark.parametrize("word", ["1_0", "1__0", "_10", "10_"])
+def test_what_python_alone_takes_for_a_number_is_none(tmp_path, word):
+    path = tmp_path / "p.txt"
+    path.write_text("a_1.png " + "1 " * 62 + word)
+    with pytest.raises(PredictionError, match=rf"line 1, number 63: '{word}' is not a finite number"):
+        ev.read_table(path, 21)
+    path.write_text(f"10 {word}")
+    with pytest.raises(PredictionError, match=f"'{word}' is not a finite number"):
+        ev.read_angles(path, 1)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from gmaps.camera import Camera
 from gmaps.errors import DatasetError, FrameError
-from gmaps.formats.label_lines import filled_lines
+from gmaps.formats.label_lines import filled_lines, parse_number
 from gmaps.frame import FARTHEST_MM
 from gmaps.kernels.pixels import copy_depth
 from gmaps.kernels.text import parse_lines
@@ -138,7 +138,7 @@ def parse_joints(data: bytes, name: str) -> tuple[NDArray[np.float32], dict[int,
             faults[i] = f"{name}, line {numbers[i + 1]}: {len(words)} numbers, not 63"
             continue
         try:
-            rows[i] = [float(w) for w in words]
+            rows[i] = [parse_number(w) for w in words]
         except ValueError as error:
             faults[i] = f"{name}, line {numbers[i + 1]}: {error}"
     if count and len(faults) == count:
