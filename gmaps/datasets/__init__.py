@@ -26,7 +26,19 @@ __all__ = [
 ENTRY_POINTS = "gmaps.datasets"
 _BUILT_IN = {
     name: f"gmaps.datasets.{name}"
-    for name in ("bighand", "dexycb", "folder", "hands17", "ho3d", "icvl", "msra", "nyu", "synhand5m", "synthetic")
+    for name in (
+        "bighand",
+        "dexycb",
+        "folder",
+        "hands17",
+        "ho3d",
+        "hocap",
+        "icvl",
+        "msra",
+        "nyu",
+        "synhand5m",
+        "synthetic",
+    )
 }
 
 

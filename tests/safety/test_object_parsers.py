@@ -15,6 +15,7 @@ import pytest
 from gmaps.datasets.dexycb import label_file
 from gmaps.datasets.dexycb.recordings import parse_betas, parse_intrinsics, parse_meta
 from gmaps.datasets.ho3d import meta_file, truth
+from gmaps.datasets.hocap.hand_json import parse_calibration, parse_hands, parse_recording
 from gmaps.formats.strict_yaml import parse_yaml
 from tests.safety.kit import bad, in_children
 from tests.safety.test_parsers import checked_png, mutated, saved
@@ -63,8 +64,18 @@ DEPTH_HO3D = picture(np.concatenate([np.full((480, 640, 2), 7, np.uint8), np.zer
 SEG_HO3D = picture(np.zeros((240, 320, 3), np.uint8))
 JOINTS_HO3D = json.dumps([[[[0.1, -0.2, -0.5]] * 21] * 3, [[[0.0, 0.0, -0.5]]] * 3]).encode()
 
+_JOINTS = [[0.1, -0.2, 0.5]] * 21
+HANDS_HOCAP = {
+    "0375": {"0": {"landmarks_3d": {"right": _JOINTS, "left": [[-1, -1, -1]] * 21}}, "3": {"landmarks_3d": {}}}
+}
+META_HOCAP = b'{"realsense": {"serials": ["037522251142"], "width": 640}, "num_frames": 4}'
+CAMERA_HOCAP = b'{"color": {"fx": 613.7, "fy": 613.9, "ppx": 318.4, "ppy": 241.2}}'
+
 #: Name -> an example, and what reads it.
 FORMATS = {
+    "hocap meta": (META_HOCAP, lambda d: parse_recording(d, "x")),
+    "hocap joints": (json.dumps(HANDS_HOCAP).encode(), lambda d: parse_hands(d, "x", ("0375",))),
+    "hocap intrinsics": (CAMERA_HOCAP, lambda d: parse_calibration(d, "x", (640, 480))),
     "yaml": (META, lambda d: parse_yaml(d, "x")),
     "dexycb meta": (META, lambda d: parse_meta(d, "x")),
     "dexycb intrinsics": (INTRINSICS, lambda d: parse_intrinsics(d, "x")),

@@ -27,14 +27,16 @@ def test_the_built_in_ones_are_listed():
     assert list(list_datasets()) == sorted(list_datasets())
 
 
-@pytest.mark.parametrize("name", ["bighand", "dexycb", "hands17", "ho3d", "icvl", "msra", "nyu", "synthetic"])
+@pytest.mark.parametrize(
+    "name", ["bighand", "dexycb", "hands17", "ho3d", "hocap", "icvl", "msra", "nyu", "synthetic"]
+)
 def test_info_says_what_a_newcomer_needs(name):
     info = dataset_info(name)
     assert info.name == name
     assert info.needs_root == (name != "synthetic")
     assert all((info.title, info.homepage, info.terms, info.tree, info.citation))
     assert get_skeleton(info.skeleton).name == info.skeleton
-    own = {"hands17": 125, "bighand": 125, "icvl": 125, "dexycb": 125, "ho3d": 140, "nyu": 150}
+    own = {"hands17": 125, "bighand": 125, "icvl": 125, "dexycb": 125, "ho3d": 140, "hocap": 125, "nyu": 150}
     assert info.half_side == own.get(name, 120)
 
 
