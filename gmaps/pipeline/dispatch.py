@@ -7,9 +7,10 @@ import multiprocessing
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from gmaps.datasets.children import CAN_FORK
+from gmaps.datasets.children import CAN_FORK, PATIENCE, each_in_child
 from gmaps.errors import GmapsError, UsageError
 from gmaps.pipeline.ledger import ShardRecord
 from gmaps.pipeline.plan import Plan
@@ -96,6 +97,11 @@ def make_shards(
                 yield write_shard(source, job, k)
         return
     payload = source.payload()
+    if scheduler is None and len(todo) == 1 and CAN_FORK:
+        record = _in_fork(plan, source, todo[0], suspicion.rows)
+        if record is not None:
+            yield record
+            return
     deadly: list[int] = []
     with _client(scheduler, min(plan.workers, len(todo))) as client:
         yield from _submit(client, plan, payload, todo, deadly)
@@ -107,6 +113,18 @@ def make_shards(
             "in a process of its own. If there was too little memory: fewer --workers"
         )
         yield write_shard(source, replace(plan.job, suspects=rows), k)
+
+
+def _in_fork(plan: Plan, source: CropSource, shard: int, suspects: frozenset[int]) -> ShardRecord | None:
+    """Makes the only shard in a fork of this process, which is there at once, where a cluster takes a second or two.
+
+    None where that comes to nothing: what is read may hold what no fork can use, or end its process. A worker, which
+    begins anew, makes it then, or tells what is wrong.
+    """
+    seconds = plan.estimate.seconds if plan.estimate is not None else 0.0
+    work = partial(write_shard, source, replace(plan.job, suspects=suspects))
+    _, made = next(each_in_child(work, [shard], PATIENCE + 10 * seconds))
+    return made if isinstance(made, ShardRecord) else None
 
 
 def check_process(workers: int | None, scheduler: str | None) -> None:

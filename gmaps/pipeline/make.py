@@ -71,7 +71,8 @@ def make_missing(
         watch = Watch(plan, estimate, workers)
         suspicion = Suspicion(frozenset((*estimate.deadly, *([] if last is None else [last]))), note, bar.say)
         try:
-            for record in make_shards(replace(plan, workers=workers), source, todo, scheduler, suspicion):
+            plan = replace(plan, workers=workers, estimate=estimate)
+            for record in make_shards(plan, source, todo, scheduler, suspicion):
                 ledger.add(record)
                 bar.update(record.rows)
                 watch.check(sum(k not in ledger.records for k in todo))
