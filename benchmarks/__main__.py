@@ -7,7 +7,7 @@ import sys
 
 NAMES = (
     "kernels", "build", "scale", "fidelity", "synth", "augment", "training", "ablation", "storage", "reading",
-    "readers", "png", "index",
+    "readers", "png", "index", "maps_on_gpu",
 )  # fmt: skip
 #: Take more than ten minutes, and run only when named.
 LONG = ("training", "ablation")

@@ -83,6 +83,9 @@ _TRAINING = (
     click.option("--augment", default="off", show_default=True, metavar="on|off|rotation=30,noise=1,...",
                  help="Change frames anew in each epoch; maps are then computed while training."),
     click.option("--on-the-fly", is_flag=True, help="Compute the maps while training; the store need not hold them."),
+    click.option("--maps-on", type=click.Choice(["auto", "gpu", "cpu", "stored"]), default="auto", show_default=True,
+                 help="Maps are made on the GPU, in the step; on the CPU, as crops are read; or read. "
+                 "auto: on the GPU where there is one."),
 )  # fmt: skip
 _LOSS = (
     click.option("--map-weight", type=float, help="Of the map loss; 0 turns it off. By default the map kind's own."),

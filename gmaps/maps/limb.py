@@ -29,7 +29,7 @@ def groups(skeleton: Skeleton) -> list[int]:
     return found
 
 
-def _channels(skeleton: Skeleton, grouping: str) -> list[list[int]]:
+def members_of(skeleton: Skeleton, grouping: str) -> list[list[int]]:
     """The bones of each channel."""
     bones = len(skeleton.bones)
     every = [list(range(bones))]
@@ -47,14 +47,14 @@ def _names(skeleton: Skeleton, grouping: str) -> list[str]:
     if grouping == "each":
         return [f"{skeleton.joints[parent]} to {skeleton.joints[child]}" for parent, child in skeleton.bones]
     fingers = [*(name for name in skeleton.fingers if name != "palm"), "palm"]
-    parts = [] if grouping == "g1" else fingers[: len(_channels(skeleton, "g6"))]
+    parts = [] if grouping == "g1" else fingers[: len(members_of(skeleton, "g6"))]
     return parts if grouping == "g6" else ["all limbs", *parts]
 
 
 def _mirrored(skeleton: Skeleton, grouping: str) -> list[int] | None:
     """For each channel the one of the bones that a mirror swaps its own with; None where there is no such."""
     swap, bones = skeleton.swapped, [frozenset(bone) for bone in skeleton.bones]
-    members = [{bones[b] for b in own} for own in _channels(skeleton, grouping)]
+    members = [{bones[b] for b in own} for own in members_of(skeleton, grouping)]
     seen = [{frozenset(swap[j] for j in bone) for bone in own} for own in members]
     return [members.index(own) for own in seen] if all(own in members for own in seen) else None
 
@@ -66,7 +66,7 @@ def _encoder(probabilistic: bool, grouping: str) -> Callable[[Scene], NDArray[np
             raise UsageError("limb maps need to know the bones: give encode a skeleton")
         if len(skeleton) != scene.joints:
             raise UsageError(f"skeleton {skeleton.name} has {len(skeleton)} joints, the crop {scene.joints}")
-        members = _channels(skeleton, grouping)
+        members = members_of(skeleton, grouping)
         px = scene.joints_px
         bones = np.array(skeleton.bones, np.int64).reshape(-1, 2)
         all_first = grouping == "g1g6"
@@ -88,16 +88,20 @@ _WORDS = {
     "g1g6": "all limbs, then each finger and the palm",
 }
 
+#: Kind -> whether it is probabilistic, and how bones are grouped.
+LIMBS: dict[str, tuple[bool, str]] = {}
+
 for _mask, _what in (("lpm", "exp(-D^2 / 2)"), ("ldm", "1 where D <= 1, beside the limb and not beyond its ends")):
     for _grouping, _words in _WORDS.items():
         # NSRM's best, probabilistic in seven channels, is called limb without more.
         _name = "limb" if (_mask, _grouping) == ("lpm", "g1g6") else f"limb_{_mask}_{_grouping}"
+        LIMBS[_name] = (_mask == "lpm", _grouping)
         register_map(
             MapKind(
                 name=_name,
                 summary=f"Closeness to the bones in the plane: {_words}",
                 formula=f"{_what}, D cells to the limb's segment; a channel is the largest of its limbs",
-                channels=lambda skeleton, g=_grouping: len(_channels(skeleton, g)),  # type: ignore[misc]
+                channels=lambda skeleton, g=_grouping: len(members_of(skeleton, g)),  # type: ignore[misc]
                 value_range=(0.0, 1.0),
                 encode=_encoder(_mask == "lpm", _grouping),
                 background=True,

@@ -25,7 +25,7 @@ Profile = Literal["default", "handmap"]
 Normalize = Literal["joint", "theta"]
 
 #: Part of a store's fingerprint: raise it with every change that moves a value of any map.
-MAPS_VERSION = 3
+MAPS_VERSION = 4
 #: Pixels of a cell that lie more than this behind its nearest one (mm) are not its front surface.
 FRONT_MM = 15.0
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
 import numpy as np
@@ -49,8 +49,11 @@ def make_dataset(
     on_the_fly: bool = False,
     augment: Augment | None = None,
     transform: Transform | None = None,
+    elsewhere: Collection[str] = (),
 ) -> GuidanceDataset:
     """The data set that a network trains on: what it reads and, unless it is only judged, learns; no other map.
+
+    Kinds that are made `elsewhere` are left out.
 
     Raises
     ------
@@ -66,7 +69,7 @@ def make_dataset(
             f"the network wants {', '.join(absent)}, and {store.path} has only {', '.join(known)} and maps/KIND: "
             "use a store of a data set that has them"
         )
-    kinds = list(map_kinds(names))
+    kinds = [kind for kind in map_kinds(names) if kind not in elsewhere]
     on_the_fly = on_the_fly or augment is not None
     missing = [name for name in kinds if name not in store.maps]
     if missing and not on_the_fly:

@@ -9,6 +9,7 @@ from typing import Literal
 from gmaps.errors import GmapsError, UsageError, unknown_name
 from gmaps.training.feed import SHUFFLES
 from gmaps.training.loss import LossParams
+from gmaps.training.maps_on import MapsOn, check_name
 
 Schedule = Literal["original", "cosine"]
 #: The original: x 0.94 every 1e6 samples, never below 1e-6.
@@ -60,6 +61,9 @@ class TrainParams:
         Use `torch.compile`.
     on_the_fly
         Compute the maps while training.
+    maps_on
+        Where maps are made: "stored" reads them, "cpu" computes them where the crops are read, "gpu" in the step, on
+        the device. "auto": on the GPU where there is one, else as `on_the_fly` and `augment` have it.
     augment
         "off", "on", or such as "rotation=30,noise=1": see `Augment`. Maps are then computed while training.
     loss
@@ -81,6 +85,7 @@ class TrainParams:
     precision: str = "auto"
     compile: bool = False
     on_the_fly: bool = False
+    maps_on: MapsOn = "auto"
     augment: str = "off"
     loss: LossParams = field(default_factory=LossParams)
 
@@ -93,6 +98,7 @@ class TrainParams:
             raise unknown_name("schedule", self.schedule, ("original", "cosine"))
         if self.shuffle not in SHUFFLES:
             raise unknown_name("shuffle", self.shuffle, tuple(SHUFFLES))
+        check_name(self.maps_on)
         if not 0 <= self.seed < 2**32:
             raise UsageError(f"a seed is 0 to 2**32 - 1, got {self.seed}")
 

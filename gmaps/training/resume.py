@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from gmaps.training.trainer import Trainer
 
 #: A longer run, or one that is read by more workers, is the same run.
-_FREE = ("epochs", "minutes", "workers", "patience", "compile", "precision")
+_FREE = ("epochs", "minutes", "workers", "patience", "compile", "precision", "maps_on")
 _NEEDED = ("optimizer", "scaler", "progress", "params", "store", "world", "random")
 
 

@@ -28,11 +28,18 @@ from gmaps.training.interrupt import Interrupt
 from gmaps.training.judge import predict_batches
 from gmaps.training.log import Log, Tally
 from gmaps.training.loss import gradient_norms, mean_error_mm, weighted
+from gmaps.training.maps_on import MapsInStep, choose, learnt_alone
 from gmaps.training.meter import Meter
 from gmaps.training.norms import BATCHES, average_norms
 from gmaps.training.params import RunState, TrainingError, TrainParams, ended, learning_rate
 from gmaps.training.resume import run_state
 from gmaps.training.split import people, split, validation_of
+
+_MAPS_ON = {
+    "stored": "as the store holds them",
+    "cpu": "computed where crops are read",
+    "gpu": "computed on the device, in the step",
+}
 
 
 class Trainer:
@@ -47,7 +54,13 @@ class Trainer:
         torch.manual_seed(params.seed)
         self.net = device.place(_make(network, store, params))
         augment = Augment.parse(params.augment, params.seed)
-        self.data = make_dataset(store, self.net, on_the_fly=params.on_the_fly, augment=augment, transform=transform)
+        where = choose(params.maps_on, store, self.net, device.torch, params.on_the_fly or augment is not None)
+        self.make_maps = MapsInStep(store, learnt_alone(self.net) if where == "gpu" else ())
+        self.data = make_dataset(
+            store, self.net, on_the_fly=params.on_the_fly or where == "cpu", augment=augment, transform=transform,
+            elsewhere=self.make_maps.kinds,
+        )  # fmt: skip
+        self.maps_on = where
         # Augmented frames are to learn from, not to be judged by.
         clean = (
             self.data
@@ -83,6 +96,7 @@ class Trainer:
             f"validation  {judged} (--validation {p.validation})",
             f"network     {name}, {count_parameters(net):,} parameters; reads {', '.join(net.inputs)}; "
             f"learns {', '.join(net.targets)}",
+            f"maps        {_MAPS_ON[self.maps_on]}",
             f"device      {self.device.torch}, {self.device.precision}, {torch.get_num_threads()} threads, "
             f"{p.workers} processes that read" + (f", {self.device.world} that train" * (self.device.world > 1)),
             f"weights     {', '.join(f'{k} {v:g}' for k, v in net.weights.items())}",
@@ -129,7 +143,8 @@ class Trainer:
             rate = learning_rate(self.params, now, len(self.batches), self.device.world)
             # The same steps in every run, so that one that is resumed takes them in the same way.
             norms = now.step % self.log_steps == 0
-            values, pulls = self._step(to_device(batch, self.device.torch), rate, norms)
+            ready = self.make_maps(to_device(batch, self.device.torch))
+            values, pulls = self._step(ready, rate, norms)
             self.tally.add(values)
             now.step, now.within = now.step + 1, now.within + 1
             now.seconds += time.perf_counter() - before

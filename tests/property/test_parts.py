@@ -129,6 +129,18 @@ def test_bits_say_what_the_mask_says(mask, pixels):
     assert not shown[:, pixels:].any()
 
 
+@given(masks(1, 130), st.integers(0, 2**32 - 1))
+@settings(deadline=None, max_examples=30)
+def test_nearest_column_is_the_nearest(mask, seed):
+    mask = square(mask, 130)
+    rng = np.random.default_rng(seed)
+    for r in rng.integers(130, size=20):
+        c = rng.choice([rng.uniform(-0.5, 129.5), float(rng.integers(130))])
+        found = np.flatnonzero(mask[r])
+        nearest = np.abs(found - c).min() if len(found) else np.inf
+        assert bits.nearest(bits.mask_rows(mask), r, c) == pytest.approx(nearest, abs=1e-12)
+
+
 @given(masks(8, 64), st.sampled_from([8, 16, 21, 32]))
 @settings(deadline=None, max_examples=30)
 def test_every_hand_pixel_is_in_one_part(mask, blocks):

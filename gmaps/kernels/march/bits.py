@@ -148,8 +148,9 @@ def nearest(rows, r, c):
         if k < 0:
             break
         x = rows[r, k]
-    k = at >> 6
-    x = rows[r, k] & (ALL << np.uint64(at & 63))
+    # The next column may be nearer than the one before, also where both are set.
+    k = (at + 1) >> 6
+    x = rows[r, k] & (ALL << np.uint64((at + 1) & 63))
     while True:
         if x:
             best = min(best, abs(64 * k + lowest(x) - c))

@@ -26,7 +26,7 @@ from gmaps.kernels.march.hand_parts import TOUCHED
 from gmaps.kernels.march.lanes import LANES, relax_round
 
 #: A distance that falls by less, blocks, is not passed on: 8 micrometres of a cell of 7.5 mm.
-_TOLERANCE = np.float32(1e-3)
+TOLERANCE = np.float32(1e-3)
 
 
 @jit(inline="always")
@@ -201,7 +201,7 @@ def _relax(t, fan_ptr, fan, shapes, i, quarter, width, changed):
         a = fan[k, 0] * width
         b = fan[k, 1] * width
         for g in range(0, width, LANES):
-            changed |= relax_round(t, shapes, a + g, b + g, here + g, 6 * k, _TOLERANCE)
+            changed |= relax_round(t, shapes, a + g, b + g, here + g, 6 * k, TOLERANCE)
     return changed
 
 

@@ -1,0 +1,1 @@
+"""Kernels for CUDA, by numba-cuda: only imported where they are launched."""
