@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import functools
 import statistics
 import tempfile
 import time
@@ -17,10 +18,13 @@ import torch
 
 import gmaps
 from benchmarks.timing import write
-from gmaps.maps import Encoder, MapParams
+from gmaps.maps import Encoder, MapParams, get_map
 from gmaps.maps.encoder_torch import TorchEncoder
 from gmaps.store import Store
 from gmaps.training import model_params
+from gmaps.training.fit import train
+from gmaps.training.loss import LossParams
+from gmaps.training.params import TrainParams
 
 BATCH, FRAMES = 1024, 4096
 KIND = "geodesic_weighted"
@@ -42,36 +46,27 @@ def timed(call: Callable[[], Any], rounds: int = 20) -> float:
 def maps(store: Store) -> list[dict[str, Any]]:
     """Microseconds a frame of each kind, on the GPU and on one core."""
     read = store.read(np.arange(BATCH), ["depth", "cube", "joints"])
-    tensors = [torch.from_numpy(read[k]).cuda() for k in ("depth", "cube", "joints")]
+    depth, cube, joints = (torch.from_numpy(read[k]).cuda() for k in ("depth", "cube", "joints"))
     projection = store.attributes["crop"]["projection"]
     rows = []
     for kind in (KIND, "geodesic", "geodesic_surface", "euclidean", "offset", "signed_edt", "heatmap"):
         params = MapParams((kind,))
         here, there = Encoder(params, store.skeleton), TorchEncoder(params, store.skeleton)
-        gpu = timed(lambda encoder=there: encoder.batch(*tensors, projection))
         silhouette = here.silhouettes(read["depth"], read["cube"])
-        channels = gmaps.maps.get_map(kind).channels(store.skeleton)
-        out = {kind: np.empty((BATCH, 32, 32, channels), np.float32)}
-        cpu = timed(
-            lambda encoder=here, s=silhouette, o=out: encoder.batch(
-                read["depth"], read["cube"], read["joints"], projection, s, o
-            ),
-            5,
-        )
-        worst = float(np.abs(there.batch(*tensors, projection)[kind].values.cpu().numpy() - out[kind]).max())
+        out = {kind: np.empty((BATCH, *get_map(kind).shape(32, store.skeleton)), np.float32)}
+        gpu = timed(functools.partial(there.batch, depth, cube, joints, projection))
+        arrays = read["depth"], read["cube"], read["joints"]
+        cpu = timed(functools.partial(here.batch, *arrays, projection, silhouette, out), 5)
+        made = there.batch(depth, cube, joints, projection)[kind].values.cpu().numpy()
+        worst = float(np.abs(made - out[kind]).max())
         rows.append({"kind": kind, "gpu_us": gpu / BATCH * 1e6, "cpu_us": cpu / BATCH * 1e6, "differ": worst})
     return rows
 
 
 def training(store: Store, folder: Path) -> dict[str, float]:
     """Samples/s of bf16 training with maps made on the GPU, and the share of time that they take."""
-    from gmaps.training.fit import train
-    from gmaps.training.params import TrainParams
-
     speed = {}
     for name, weight in (("with", None), ("without", 0.0)):
-        from gmaps.training.loss import LossParams
-
         params = TrainParams(
             epochs=4, batch=128, workers=8, validation="0", maps_on="gpu", loss=LossParams(map_weight=weight)
         )
