@@ -7,10 +7,10 @@ import sys
 
 NAMES = (
     "kernels", "build", "scale", "fidelity", "synth", "augment", "training", "ablation", "storage", "reading",
-    "readers", "png", "index", "maps_on_gpu",
+    "readers", "png", "index", "maps_on_gpu", "relatives",
 )  # fmt: skip
 #: Take more than ten minutes, and run only when named.
-LONG = ("training", "ablation")
+LONG = ("training", "ablation", "relatives")
 
 
 def main() -> None:

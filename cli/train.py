@@ -112,7 +112,7 @@ def _options(group: tuple[Callable[..., Any], ...]) -> Callable[[Callable[..., A
     show_default=True,
     metavar="NAME|MODULE:NAME",
     help="A network of gmaps, such as baseline, unguided, heatmap, euclidean, offset, geodesic, "
-    "geodesic_weighted, geodesic_surface, limb, views, voxel or voxel_geodesic; or one of your own.",
+    "geodesic_weighted, geodesic_surface, limb, views, voxel, voxel_geodesic or dense; or one of your own.",
 )
 @click.option("-P", "params", multiple=True, type=_Pair(), help="A parameter of the network; may be repeated.")
 @click.option(

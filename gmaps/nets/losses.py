@@ -57,7 +57,9 @@ def map_mask(kind: str, target: Tensor, silhouette: Tensor | None = None) -> Ten
     return result
 
 
-def map_loss(kind: str, predicted: Tensor, target: Tensor, silhouette: Tensor | None = None) -> Tensor:
+def map_loss(
+    kind: str, predicted: Tensor, target: Tensor, silhouette: Tensor | None = None, absolute: bool = False
+) -> Tensor:
     """One stage's loss of one kind.
 
     As the kind's `MapKind.loss` says: smooth L1, 0.5 x^2 below 1 and |x| - 0.5 above, mean over channels and cells
@@ -74,6 +76,8 @@ def map_loss(kind: str, predicted: Tensor, target: Tensor, silhouette: Tensor | 
         that of the coarser cell.
     silhouette : (B, 1, H, H) bool, optional
         See `map_mask`.
+    absolute
+        |x| instead of smooth L1, of kinds that mean nothing in the void.
     """
     predicted, target = predicted.float(), target.float()
     if predicted.shape[1] != target.shape[1]:
@@ -94,7 +98,7 @@ def map_loss(kind: str, predicted: Tensor, target: Tensor, silhouette: Tensor | 
         target, mask = _resize(target, mask, predicted.shape[2:])
     if mask is None:
         return functional.smooth_l1_loss(predicted, target)
-    each = functional.smooth_l1_loss(predicted, target, reduction="none") * mask
+    each = functional.smooth_l1_loss(predicted, target, reduction="none", beta=0.0 if absolute else 1.0) * mask
     return each.sum() / (mask.sum() * (target.shape[1] / mask.shape[1])).clamp(min=1)
 
 
@@ -113,8 +117,9 @@ def kind_weights(kinds: Iterable[str]) -> dict[str, float]:
 
 
 def map_losses(
-    stages: Sequence[Mapping[str, Tensor]], batch: Mapping[str, Any], weights: Mapping[str, float] | None = None
-) -> Tensor:
+    stages: Sequence[Mapping[str, Tensor]], batch: Mapping[str, Any], weights: Mapping[str, float] | None = None,
+    absolute: bool = False,
+) -> Tensor:  # fmt: skip
     """Sum over stages and kinds of `map_loss`; maps in mm are first divided by the cube's half side.
 
     Parameters
@@ -125,11 +130,13 @@ def map_losses(
         "maps", and where there are "silhouette" and "cube": a collated batch of a `GuidanceDataset`.
     weights
         Of kinds, where they are not 1.
+    absolute
+        See `map_loss`.
     """
     weights = weights or {}
     targets = {kind: _unitless(kind, batch) for kind in (stages[0] if stages else ())}
     found = [
-        weights.get(k, 1.0) * map_loss(k, p, targets[k], batch.get("silhouette"))
+        weights.get(k, 1.0) * map_loss(k, p, targets[k], batch.get("silhouette"), absolute)
         for stage in stages
         for k, p in stage.items()
     ]

@@ -65,6 +65,20 @@ class Network(nn.Module):
         """
         raise NotImplementedError(f"{type(self).__name__} has no forward")
 
+    def check_crops(self, crop: Mapping[str, Any]) -> None:
+        """Refuse crops that this network cannot read; called before it is trained.
+
+        Parameters
+        ----------
+        crop
+            Of a store's attributes: "size", "projection", "half_side" (mm) and "center".
+
+        Raises
+        ------
+        UsageError
+            It cannot; the message says how to change it.
+        """
+
     def loss(self, output: Any, batch: Mapping[str, Any]) -> dict[str, Tensor]:
         """Terms to minimise, each a scalar without its weight; this one knows "pose" alone.
 

@@ -269,5 +269,6 @@ def _make(network: Recipe | Network, store: Store, params: TrainParams) -> Netwo
         raise UsageError(
             f"a checkpoint cannot hold the network's parameters ({error}): use numbers, texts and lists of them"
         ) from None
+    net.check_crops(store.attributes["crop"])
     net.weights, net.pose_loss = params.loss.of(net.weights), params.loss.pose
     return net
