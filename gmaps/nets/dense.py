@@ -14,17 +14,21 @@ import torch
 from torch import Tensor, nn
 
 from gmaps.errors import UsageError, unknown_name
+from gmaps.maps import get_map
+from gmaps.maps.options import split_name
+from gmaps.maps.torch_decode import ball_vote, grid_of, heatmap_depth, to_mm
 from gmaps.nets.blocks import conv, norm, pool
 from gmaps.nets.losses import map_losses, pose_loss
 from gmaps.nets.network import Network
-from gmaps.nets.readout import cells_of, mean_place, vote
 from gmaps.nets.registry import register_network
 from gmaps.nets.supervision import map_channels
 from gmaps.skeleton import Skeleton
 
 Weights = Literal["learned", "closeness"]
-#: `offset` reaches as far as the cube is long: 2 in units of its half side.
-_REACH = 2.0
+#: Kinds that say where joints are, whatever their parameters.
+_SAYING = ("offset", "ball_offset", "heatmap_depth", "heatmap")
+#: Of these those whose votes can be weighed by closeness.
+_CLOSE = ("offset", "ball_offset")
 
 
 @dataclass(frozen=True)
@@ -35,9 +39,10 @@ class DenseParams:
     ----------
     maps
         Kinds of map that it learns and predicts. Joints are read out of the first that says where they are: `offset`,
-        or `heatmap`, to which depths are added; of other kinds out of votes of its own, which no map teaches.
+        `ball_offset`, `heatmap_depth`, or `heatmap`, to which depths are added; of other kinds out of votes of its
+        own, which no map teaches.
     weights
-        Of the votes: "learned", a channel a joint, or the softmax of "closeness", for `offset` alone.
+        Of the votes: "learned", a channel a joint, or the softmax of "closeness", for offsets alone.
     size
         S: what is read is resized to S x S first, where it is not of that size.
     cells
@@ -166,15 +171,14 @@ class Dense(Network):
         super().__init__(skeleton, {"pose": 100.0, "maps": 1.0})
         self.params, self.size, self.origin = params, params.size, ("dense", asdict(params))
         self.channels = map_channels(params.maps, skeleton)
-        self.reads = next((kind for kind in params.maps if kind in ("offset", "heatmap")), "")
-        if params.weights == "closeness" and self.reads != "offset":
-            raise UsageError("weights of closeness are those of offset: -P maps=offset, or -P weights=learned")
-        if params.projection == "perspective" and self.reads == "heatmap":
-            raise UsageError("joints are read out of heatmap of orthographic crops alone: -P maps=offset")
-        joints = len(skeleton)
-        #: Channels that no map teaches: weights of votes, votes, or depths.
-        free = {"offset": joints if params.weights == "learned" else 0, "heatmap": joints, "": 4 * joints}
-        self.free = free[self.reads]
+        self.reads = next((kind for kind in params.maps if _family(kind) in _SAYING), "")
+        family, joints = _family(self.reads), len(skeleton)
+        if params.weights == "closeness" and family not in _CLOSE:
+            raise UsageError("weights of closeness are those of offsets: -P maps=offset, or -P weights=learned")
+        #: Channels that no map teaches: weights of votes, depths, or votes and their weights.
+        self.free = {"heatmap_depth": 0, "heatmap": joints, "": 4 * joints}.get(family, joints)
+        if params.weights == "closeness":
+            self.free = 0
         self.trunk = _Trunk(params)
         self.head = nn.Conv2d(params.up[-1], sum(self.channels.values()) + self.free, 1)
         nn.init.normal_(self.head.weight, std=0.01)
@@ -192,6 +196,11 @@ class Dense(Network):
                 f"dense is made for {self.params.projection} crops, the store holds {crop['projection']} ones: "
                 f"-P projection={crop['projection']}"
             )
+        if int(crop["size"]) % self.params.cells:
+            raise UsageError(
+                f"dense has {self.params.cells} cells, which do not divide crops of {crop['size']} pixels: "
+                "-P cells=..., and --size"
+            )
 
     def forward(self, depth: Tensor, cube: Tensor) -> DensePrediction:  # type: ignore[override]
         """See `DensePrediction`; depth (B, 1, S, S), cube (B, 4)."""
@@ -205,16 +214,28 @@ class Dense(Network):
         return DensePrediction(self._read_out(named, free, depth, cube), [named], features)
 
     def _read_out(self, maps: Mapping[str, Tensor], free: Tensor, depth: Tensor, cube: Tensor) -> Tensor:
-        joints = len(self.skeleton)
-        points, hand = cells_of(depth, cube, self.params.cells, self.params.projection == "perspective")
-        if self.reads == "heatmap":
-            return mean_place(maps["heatmap"], free, points, hand)
-        if self.reads == "offset":
-            close, unit = maps["offset"].split([joints, 3 * joints], dim=1)
-            return vote(close, unit, points, hand, _REACH, free if self.free else None)
-        # A vote is a way of its own: of length 1 where closeness is 0.
-        weights, ways = free.split([joints, 3 * joints], dim=1)
-        return vote(torch.zeros_like(weights), ways, points, hand, 1.0, weights)
+        family, joints = _family(self.reads), len(self.skeleton)
+        perspective, half = self.params.projection == "perspective", cube[:, 3]
+        own = get_map(self.reads).parameters if self.reads else {}
+        axes = "uvd" if family.startswith("heatmap") else str(own.get("axes", "camera"))
+        points, hand = grid_of(depth.float(), cube, self.params.cells, perspective=perspective, axes=axes)
+        free = free.float()
+        if family in ("heatmap", "heatmap_depth"):
+            both = torch.cat([maps[self.reads].float(), free], dim=1)
+            return _in_cube(heatmap_depth(both, points, hand, cube, perspective=perspective), cube)
+        reach: Tensor | float = half
+        weights: Tensor | None = free if self.free else None
+        if family == "offset":
+            close, unit = maps[self.reads].float().split([joints, 3 * joints], dim=1)
+            votes, reach = torch.cat([unit, close], dim=1), 2 * half
+        elif family == "ball_offset":
+            votes, reach = maps[self.reads].float(), float(own["k"])
+        else:
+            # A vote is a way of its own: as long as the half side where closeness is 0.
+            ways, weights = free.split([3 * joints, joints], dim=1)
+            votes = torch.cat([ways, torch.zeros_like(weights)], dim=1)
+        found = ball_vote(votes, points, hand, reach, weights=weights)
+        return _in_cube(to_mm(found, cube, perspective=perspective, axes=axes), cube)
 
     def loss(self, output: DensePrediction, batch: Mapping[str, Any]) -> dict[str, Tensor]:
         """The terms "pose" and, unless they weigh nothing, "maps"."""
@@ -222,6 +243,15 @@ class Dense(Network):
         if self.weights.get("maps"):
             terms["maps"] = map_losses(output.maps, batch, absolute=True)
         return terms
+
+
+def _family(kind: str) -> str:
+    return split_name(kind)[0]
+
+
+def _in_cube(mm: Tensor, cube: Tensor) -> Tensor:
+    """Joints (B, J, 3), mm, in units of the cubes."""
+    return (mm - cube[:, None, :3]) / cube[:, None, 3:]
 
 
 class _Trunk(nn.Module):
