@@ -28,6 +28,7 @@ from gmaps.nets.network import count_parameters
 from gmaps.nets.registry import NamedNetwork
 from gmaps.skeleton import Skeleton
 from gmaps.store import Store
+from gmaps.training.device import find_device
 from gmaps.training.fit import train
 from gmaps.training.log import read_log
 from gmaps.training.loss import LossParams
@@ -92,7 +93,7 @@ def stores(folder: Path, frames: int, skeleton: Skeleton) -> tuple[Store, Store]
 
 def forward_seconds(entry: Entry, skeleton: Skeleton, rounds: int = 30) -> float:
     """The least time of a forward pass of one crop, on one core."""
-    net = build_network(entry.network, skeleton, **entry.params).eval().to(memory_format=torch.channels_last)
+    net = find_device("cpu", "float32").place(build_network(entry.network, skeleton, **entry.params)).eval()
     batch = {"depth": torch.rand(1, 1, 128, 128), "cube": torch.tensor([[0.0, 0.0, 500.0, 120.0]])}
     threads = torch.get_num_threads()
     torch.set_num_threads(1)

@@ -90,7 +90,7 @@ class DenseParams:
     def from_dict(cls, values: Mapping[str, Any]) -> DenseParams:
         """From JSON values or a command line: one value where several may stand, and lists, become tuples."""
         known = {f.name: f.default for f in fields(cls)}
-        found = {}
+        found: dict[str, Any] = {}
         for key, value in values.items():
             if key not in known:
                 raise UsageError(f"dense has no parameter {key!r}, only {', '.join(known)}")
@@ -182,7 +182,8 @@ class Dense(Network):
         self.trunk = _Trunk(params)
         self.head = nn.Conv2d(params.up[-1], sum(self.channels.values()) + self.free, 1)
         nn.init.normal_(self.head.weight, std=0.01)
-        nn.init.zeros_(self.head.bias)
+        if self.head.bias is not None:
+            nn.init.zeros_(self.head.bias)
 
     @property
     def targets(self) -> tuple[str, ...]:  # type: ignore[override]
