@@ -7,10 +7,10 @@ import sys
 
 NAMES = (
     "kernels", "build", "scale", "fidelity", "synth", "augment", "training", "ablation", "storage", "reading",
-    "readers", "png", "index", "maps_on_gpu", "relatives",
+    "readers", "png", "index", "maps_on_gpu", "relatives", "poses",
 )  # fmt: skip
-#: Take more than ten minutes, and run only when named.
-LONG = ("training", "ablation", "relatives")
+#: Take more than ten minutes, or files that are not ours, and run only when named.
+LONG = ("training", "ablation", "relatives", "poses")
 
 
 def main() -> None:

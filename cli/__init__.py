@@ -29,6 +29,7 @@ _COMMANDS = {
     "evaluate": "Judge predicted joints by the field's protocols, in true mm.",
     "train": "Train a HandMap from a store.",
     "predict": "Predict joints with a trained network, of a store or of one depth image.",
+    "fit": "Fit the hand to joints of a store or a file: angles, bones and meshes.",
     "doctor": "Versions, cores, memory, caches.",
 }
 

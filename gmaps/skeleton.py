@@ -255,8 +255,22 @@ def _openpose21() -> Skeleton:
     return Skeleton("openpose21", tuple(joints), tuple(parents), fingers)
 
 
+def _mano21() -> Skeleton:
+    # MANO's sixteen joints, then the tips of thumb, index, middle, ring and little finger, as HO-3D has them.
+    order = ("index", "middle", "little", "ring", "thumb")
+    joints = ["wrist", *(f"{f}_{part}" for f in order for part in ("mcp", "pip", "dip"))]
+    joints += [f"{f}_tip" for f in FINGERS]
+    parents, fingers = [-1], {"palm": (0,)}
+    for k, f in enumerate(order):
+        first = 1 + 3 * k
+        parents += [0, first, first + 1]
+        fingers[f] = (first, first + 1, first + 2, 16 + FINGERS.index(f))
+    parents += [fingers[f][2] for f in FINGERS]
+    return Skeleton("mano21", tuple(joints), tuple(parents), fingers)
+
+
 SKELETONS: dict[str, Skeleton] = {
-    s.name: s for s in (_msra21(), _nyu36(), _nyu14(), _icvl16(), _hands17(), _openpose21())
+    s.name: s for s in (_msra21(), _nyu36(), _nyu14(), _icvl16(), _hands17(), _openpose21(), _mano21())
 }
 
 

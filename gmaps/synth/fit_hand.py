@@ -17,7 +17,7 @@ from gmaps.synth.poses import family_angles
 
 Array = NDArray[np.float64]
 #: What 10 degrees away from a relaxed hand weigh, against mm of distance: it decides what labels do not.
-_EASE = 0.02
+EASE = 0.02
 #: Shares of the mean hand that 14 joints decide: size, fingers, palm; and how far they go.
 _SIZES = np.array([[0.7, 1.5], [0.75, 1.3], [0.75, 1.3]])
 _EVALUATION = np.array(get_skeleton("nyu36").evaluation)
@@ -111,7 +111,7 @@ def _descend(
 
     def residual(x: Array) -> Array:
         gap = show(pose_of(x).joints) - labels
-        ease = _EASE * (x[:, extra + 6 :] - easy[_SHOWN])
+        ease = EASE * (x[:, extra + 6 :] - easy[_SHOWN])
         return np.concatenate([gap.reshape(len(x), -1), ease], axis=1)
 
     step = np.concatenate([np.full(extra + 6, 1e-5), np.full(21, 1e-3)])

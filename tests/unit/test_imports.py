@@ -43,7 +43,7 @@ BELOW |= {
 }
 _ROOMS = set(BELOW)
 BELOW |= {
-    "pipeline": _CROPS | {"maps", "store", "datasets"},
+    "pipeline": _CROPS | {"maps", "store", "datasets", "synth"},
     "evaluation": _CROPS | {"store", "datasets"},
     "training": _ROOMS,
     "inference": _ROOMS | {"training"},

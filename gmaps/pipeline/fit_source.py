@@ -1,0 +1,133 @@
+"""Hands fitted to the joints of a file or of a store: angles, bones, and a mesh for each."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gmaps.datasets.pose_file import Side, read_joints, right_hands
+from gmaps.errors import DatasetError, UsageError
+from gmaps.formats.ply import write_ply
+from gmaps.skeleton import get_skeleton
+from gmaps.store import open_store
+from gmaps.synth.fit_many import FittedHands, fit_hands
+from gmaps.synth.skin import hand_mesh
+
+_BLOCK = 256
+#: Arrays of a file of fitted hands, beside `joints`, `valid` and `side`.
+FITTED = FittedHands._fields
+
+
+class Fitted(NamedTuple):
+    """What `fit_source` did.
+
+    Parameters
+    ----------
+    rows, fitted
+        Hands in all, and those with joints.
+    seconds
+        That it took.
+    mean_mm, median_mm, percentile_95_mm
+        Of the hands' mean distances of 21 joints from the labels.
+    """
+
+    rows: int
+    fitted: int
+    seconds: float
+    mean_mm: float
+    median_mm: float
+    percentile_95_mm: float
+
+
+def fit_source(
+    source: str | os.PathLike[str], out: str | os.PathLike[str], *, vertices: str | os.PathLike[str] | None = None,
+    ply: str | os.PathLike[str] | None = None, row: int = 0, skeleton: str = "msra21", unit: str = "mm",
+    side: Side = "right", threads: int | None = None,
+) -> Fitted:  # fmt: skip
+    """Fit the hand to all joints of a source.
+
+    Parameters
+    ----------
+    source
+        A store, or a file of joints: see `gmaps.datasets.pose_file.read_joints`.
+    out
+        An .npz: the arrays of `gmaps.synth.fit_many.FittedHands`, `joints` (N, 21, 3) of the fitted hands in the
+        order of msra21, mm, in the source's axes, and `valid` (N,). Angles, bones and `turn` are of right hands;
+        where `side` is "left", of their mirror images.
+    vertices
+        An .npy, (N, V, 3) float32: each hand's mesh, mm, in the source's axes.
+    ply
+        A mesh of hand `row`.
+    skeleton, unit, side
+        Of a file's joints; a store has a skeleton of its own, and mm.
+    threads
+        By default one a core.
+
+    Raises
+    ------
+    UsageError, DatasetError
+        A source without joints that can be fitted.
+    """
+    begun = time.perf_counter()
+    joints = _joints(source, skeleton, unit, side)
+    valid = np.isfinite(joints).all(axis=(1, 2))
+    if not valid.any():
+        raise DatasetError(f"{source}: none of its {len(joints)} rows has joints")
+    if ply is not None and not (row < len(valid) and valid[row]):
+        raise UsageError(f"row {row} of {source} has no joints; it has {len(valid)} rows, {valid.sum()} with joints")
+    found = fit_hands(joints[valid], threads=threads)
+    mirror = np.array([-1.0, 1.0, 1.0] if side == "left" else [1.0, 1.0, 1.0])
+    arrays = {name: _spread(part, valid) for name, part in zip(FITTED, found, strict=True)}
+    arrays["joints"] = _spread(found.pose().joints * mirror, valid)
+    kept = Path(out)
+    new = kept.with_name(kept.name + ".new.npz")
+    np.savez_compressed(new, valid=valid, side=np.array(side), **{k: a.astype(np.float32) for k, a in arrays.items()})
+    new.replace(kept)
+    if vertices is not None:
+        _write_vertices(Path(vertices), found, valid, mirror)
+    if ply is not None:
+        at = int(valid[:row].sum())
+        faces = hand_mesh().triangles[:, ::-1] if side == "left" else hand_mesh().triangles
+        write_ply(ply, found.rows(slice(at, at + 1)).vertices()[0] * mirror, faces)
+    errors = found.error_mm
+    return Fitted(len(joints), len(errors), time.perf_counter() - begun, float(errors.mean()),
+                  float(np.median(errors)), float(np.percentile(errors, 95)))  # fmt: skip
+
+
+def _joints(source: str | os.PathLike[str], skeleton: str, unit: str, side: Side) -> NDArray[np.float64]:
+    if Path(source).is_file():
+        return right_hands(read_joints(source), skeleton=skeleton, unit=unit, side=side)
+    store = open_store(os.fspath(source))
+    joints = np.asarray(store.column("joints"), np.float64)
+    joints[~np.asarray(store.column("valid"), bool)] = np.nan
+    order = store.skeleton.mapping_to(get_skeleton("msra21"))
+    own = joints[:, list(order)]
+    return own * [-1.0, 1.0, 1.0] if side == "left" else own
+
+
+def _spread(part: NDArray[np.float64], valid: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Values of the valid rows in their places, NaN elsewhere."""
+    whole = np.full((len(valid), *part.shape[1:]), np.nan)
+    whole[valid] = part
+    return whole
+
+
+def _write_vertices(
+    path: Path, found: FittedHands, valid: NDArray[np.bool_], mirror: NDArray[np.float64]
+) -> None:  # fmt: skip
+    new = path.with_name(path.name + ".new.npy")
+    shape = (len(valid), len(hand_mesh().vertices), 3)
+    kept = np.lib.format.open_memmap(new, "w+", np.float32, shape)
+    rows = np.flatnonzero(valid)
+    kept[~valid] = np.nan
+    for at in range(0, len(rows), _BLOCK):
+        part = slice(at, at + _BLOCK)
+        kept[rows[part]] = found.rows(part).vertices() * mirror
+    kept.flush()
+    del kept
+    new.replace(path)
