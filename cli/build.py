@@ -24,7 +24,9 @@ def arguments(maps: str | None, pairs: tuple[str, ...], options: dict[str, Any])
     from gmaps.maps import DEFAULT_MAPS
 
     kinds = DEFAULT_MAPS if maps is None else tuple(m.strip() for m in maps.split(",") if m.strip())
-    return {**options, "maps": kinds, "dataset_options": dataset_options(pairs)}
+    labels = options.pop("labels")
+    wanted = (*pairs, f"arrays={labels}") if labels else pairs
+    return {**options, "maps": kinds, "dataset_options": dataset_options(wanted)}
 
 
 _PLAN_OPTIONS = (
@@ -80,6 +82,9 @@ _PLAN_OPTIONS = (
     ),
     click.option("--limit", type=click.IntRange(min=1), help="Use the first frames only."),
     click.option("--overwrite", is_flag=True, help="Replace what was built from something else."),
+    click.option(
+        "--labels", metavar="pose,mesh", help="What the store holds besides joints, where the data set has it."
+    ),
     click.option("-O", "--option", "pairs", multiple=True, metavar="KEY=VALUE", help="An option of the data set."),
 )
 
@@ -141,7 +146,7 @@ def _planned(out: str | None, root: str | None) -> dict[str, Any]:
     from gmaps.pipeline import planned
 
     deciding = ("maps", "split", "center", "silhouette", "half_side", "crop_size", "projection", "map_size",
-                "profile", "normalize", "bridge", "dtype", "layout", "limit", "pairs")  # fmt: skip
+                "profile", "normalize", "bridge", "dtype", "layout", "limit", "labels", "pairs")  # fmt: skip
     changed = [name.replace("_", "-") for name in deciding if _given(name)]
     if changed:
         raise click.UsageError(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from ._common import json_option, print_json
@@ -21,7 +23,7 @@ from ._terminal import echo
 @click.option("--threads", type=click.IntRange(min=1), help="By default one a core.")
 @json_option
 def fit(
-    source: str, out: str, vertices: str | None, ply: str | None, row: int, skeleton: str, unit: str, side: str,
+    source: str, out: str, vertices: str | None, ply: str | None, row: int, skeleton: str, unit: str, side: Any,
     threads: int | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Fit the hand to joints: of each labelled frame of a store, or of a file.

@@ -33,7 +33,7 @@ class _Numbers(click.ParamType):  # type: ignore[type-arg]  # generic since clic
 
 #: Options that say nothing of a store, and of one image.
 _OF_A_FRAME = {"camera": "--camera", "unit": "--unit", "depth_range": "--range", "center": "--center",
-               "save": "--save"}  # fmt: skip
+               "save": "--save", "mesh": "--mesh"}  # fmt: skip
 _OF_A_STORE = {"out": "--out", "all_joints": "--all-joints", "batch": "--batch", "workers": "--workers"}
 
 
@@ -60,6 +60,7 @@ def _refuse_idle(options: dict[str, str], what: str) -> None:
               help="The hand is what is nearest between these depths, mm; 100,1500 by default.")  # fmt: skip
 @click.option("--center", type=_Numbers(3), metavar="X,Y,Z", help="The hand's centre, mm, where it is known.")
 @click.option("--save", metavar="P.png", help="Draw the image with its joints.")
+@click.option("--mesh", metavar="M.ply", help="Write the image's hand as a mesh, where the network gives one.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
 @json_option
 def predict(store: str | None, frame: str | None, as_json: bool, **options: Any) -> None:
@@ -134,6 +135,11 @@ def _predict_frame(path: str, as_json: bool, options: dict[str, Any]) -> None:
         depth_range=options["depth_range"], center=options["center"],
     )  # fmt: skip
     skeleton = predictor.skeleton
+    if options["mesh"] is not None:
+        from gmaps.formats.ply import write_ply
+
+        crop = predictor.crop(found, options["center"], options["depth_range"])
+        write_ply(options["mesh"], predictor.meshes([crop])[0], predictor.triangles)
     if options["save"] is not None:
         from gmaps.plot.overlay import frame_figure
         from gmaps.plot.sample import save_figure

@@ -48,7 +48,8 @@ def right_hands(
     if p.ndim != 3 or p.shape[1:] != (len(own), 3):
         raise UsageError(f"joints of {own.name} are (N, {len(own)}, 3), got {p.shape}: say --skeleton")
     p = p[:, list(order)] * UNITS[unit]
-    return p * [-1.0, 1.0, 1.0] if side == "left" else p
+    found: NDArray[np.float64] = p * np.array([-1.0 if side == "left" else 1.0, 1.0, 1.0])
+    return found
 
 
 def read_joints(path: str | os.PathLike[str]) -> NDArray[np.float64]:

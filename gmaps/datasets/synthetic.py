@@ -19,7 +19,7 @@ from gmaps.errors import UsageError, unknown_name
 from gmaps.frame import Frame
 from gmaps.skeleton import get_skeleton
 from gmaps.synth.hand import ANGLES
-from gmaps.synth.poses import FAMILIES
+from gmaps.synth.poses import FAMILIES, SHAPES
 from gmaps.synth.render import Image, render_mesh
 from gmaps.synth.sensor import SENSORS, get_sensor
 from gmaps.synth.skin import PARTS, hand_mesh
@@ -38,7 +38,9 @@ STAGE = Stage(CAMERA, (250.0, 550.0))
 #: Of `Image.parts`.
 _FOREARM = 1 + PARTS.index("forearm")
 #: What can be had of every frame besides depth and joints.
-ARRAYS = ("angles", "side", "vertices")
+ARRAYS = ("angles", "turn", "lengths", "proportions", "side", "vertices")
+#: Names for several of them: what networks of pose and shape learn from.
+LABELS = {"pose": ("angles", "turn", "lengths", "proportions"), "mesh": ("vertices",)}
 
 INFO = DatasetInfo(
     name="synthetic",
@@ -61,7 +63,7 @@ INFO = DatasetInfo(
         "people": "how many take turns (default 10): more make a network know more hands",
         "sensor": f"the camera's faults: {', '.join(SENSORS)} (default tof)",
         "mask": "hand: frames say which pixels are hand, the forearm's are not (default: they do not say)",
-        "arrays": f"what a store shall hold besides, comma-separated: {', '.join(ARRAYS)}",
+        "arrays": f"what a store shall hold besides, comma-separated: {', '.join(ARRAYS)}; pose, mesh",
     },
 )
 
@@ -110,6 +112,9 @@ class Synthetic(Reader):
         joints = scene.joints.astype(np.float32)
         known = {
             "angles": scene.angles.astype(np.float32),
+            "turn": scene.pose.palm[0].astype(np.float32),
+            "lengths": scene.person.shape.lengths.astype(np.float32),
+            "proportions": scene.person.proportions.astype(np.float32),
             "side": np.int8(1),
             "vertices": vertices.astype(np.float32),
         }
@@ -153,6 +158,12 @@ class Synthetic(Reader):
 def _frame_array(name: str) -> FrameArray:
     if name == "angles":
         return FrameArray(name, (len(ANGLES),), "float32", "degree", f"of the pose: {', '.join(ANGLES)}")
+    if name == "turn":
+        return FrameArray(name, (4,), "float32", "", "unit quaternion w x y z: palm axes to camera axes")
+    if name == "lengths":
+        return FrameArray(name, (5, 3), "float32", "mm", "of bones: index, middle, ring, little, thumb, root to tip")
+    if name == "proportions":
+        return FrameArray(name, (len(SHAPES),), "float32", "", f"shares of the mean hand: {', '.join(SHAPES)}")
     if name == "side":
         return FrameArray(name, (), "int8", about="1 for a right hand; there are no others")
     return FrameArray(name, hand_mesh().vertices.shape, "float32", "mm", "of the hand's surface, camera axes")
@@ -180,10 +191,11 @@ def load(
     mask: str = "",
 ) -> Synthetic:
     """A reader; called by `gmaps.load_dataset`."""
-    wanted = tuple(name.strip() for name in str(arrays).split(",") if name.strip())
+    named = (name.strip() for name in str(arrays).split(",") if name.strip())
+    wanted = tuple(dict.fromkeys(array for name in named for array in LABELS.get(name, (name,))))
     for name in wanted:
         if name not in ARRAYS:
-            raise unknown_name("array of the synthetic data set", name, ARRAYS)
+            raise unknown_name("array of the synthetic data set", name, (*ARRAYS, *LABELS))
     if mask not in ("", "hand"):
         raise UsageError(f"the synthetic data set's mask is hand, or none is given, not {mask!r}")
     count, first = _whole("frames", frames, 1, 10**7), _whole("seed", seed, 0, 2**32 - 1)

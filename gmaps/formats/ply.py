@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -34,7 +35,8 @@ def write_ply(path: str | os.PathLike[str], vertices: ArrayLike, triangles: Arra
         Whole numbers from 0 to V - 1.
     """
     points, faces = np.asarray(vertices, "<f4"), np.asarray(triangles)
-    rows = np.empty(len(faces), [("count", "u1"), ("corners", "<i4", 3)])
+    kind: Any = [("count", "u1"), ("corners", "<i4", 3)]
+    rows = np.empty(len(faces), kind)
     rows["count"], rows["corners"] = 3, faces
     head = _HEADER.format(vertices=len(points), faces=len(faces)).encode()
     file = Path(path)

@@ -16,7 +16,7 @@ from gmaps.crop import crop_frame
 from gmaps.errors import StoreError, UsageError
 from gmaps.frame import Crop, Cube, Frame
 from gmaps.inference.depth_file import read_depth
-from gmaps.nets.inputs import batch_of, map_kinds
+from gmaps.nets.inputs import batch_of, entries, map_kinds
 from gmaps.skeleton import Skeleton
 from gmaps.store import Store
 from gmaps.training.checkpoint import check_store, load_checkpoint, restore_model
@@ -118,6 +118,35 @@ class Predictor:
                 )
                 found.append(decode_batch(self.net, to_device(made, self._device.torch), self._device).cpu().numpy())
         return np.concatenate(found) if found else np.empty((0, len(self.skeleton), 3), np.float32)
+
+    def meshes(self, crops: Iterable[Crop]) -> Array:
+        """Hands' surfaces in crops, of a network that gives them.
+
+        Returns
+        -------
+        (N, V, 3) float32
+            Vertices, mm, camera axes; `triangles` are theirs.
+
+        Raises
+        ------
+        UsageError
+            The network gives joints alone.
+        """
+        found = []
+        with torch.inference_mode():
+            for crop in crops:
+                made = batch_of([crop], self.net.inputs, self.net.size, self._state["maps"], self.skeleton)
+                batch = to_device(made, self._device.torch)
+                output = self.net(*entries(batch, self.net.inputs))
+                found.append(self.net.mesh(output).float().cpu().numpy())
+        return np.concatenate(found) if found else np.empty((0, 0, 3), np.float32)
+
+    @property
+    def triangles(self) -> NDArray[np.int64]:
+        """(T, 3): of the meshes; none where the network gives joints alone."""
+        known = self.net.triangles
+        found: NDArray[np.int64] = np.empty((0, 3), np.int64) if known is None else known.cpu().numpy()
+        return found
 
     def crop(
         self, frame: Frame, center: Sequence[float] | NDArray[np.floating] | None = None,

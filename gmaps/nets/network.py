@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from gmaps.errors import UsageError
 from gmaps.nets.losses import PoseLoss, pose_loss
 from gmaps.skeleton import Skeleton
 
@@ -102,6 +103,22 @@ class Network(nn.Module):
             Holds `inputs` and "cube"; nothing else is sure to be there.
         """
         return to_mm(getattr(output, "joints", output), batch["cube"])
+
+    @property
+    def triangles(self) -> Tensor | None:
+        """(T, 3) int64: of the mesh of a network that gives one; None of all others."""
+        return None
+
+    def mesh(self, output: Any) -> Tensor:
+        """(B, V, 3): vertices of hands, mm, camera axes, of a network that gives meshes.
+
+        Raises
+        ------
+        UsageError
+            This one does not.
+        """
+        name = self.origin[0] if self.origin else type(self).__name__
+        raise UsageError(f"network {name} gives no mesh: train deephps, or fit one to its joints with `gmaps fit`")
 
 
 def to_mm(joints: Tensor, cube: Tensor) -> Tensor:

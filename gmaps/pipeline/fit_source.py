@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -82,11 +82,12 @@ def fit_source(
         raise UsageError(f"row {row} of {source} has no joints; it has {len(valid)} rows, {valid.sum()} with joints")
     found = fit_hands(joints[valid], threads=threads)
     mirror = np.array([-1.0, 1.0, 1.0] if side == "left" else [1.0, 1.0, 1.0])
-    arrays = {name: _spread(part, valid) for name, part in zip(FITTED, found, strict=True)}
+    arrays: dict[str, Any] = {name: _spread(part, valid) for name, part in zip(FITTED, found, strict=True)}
     arrays["joints"] = _spread(found.pose().joints * mirror, valid)
     kept = Path(out)
     new = kept.with_name(kept.name + ".new.npz")
-    np.savez_compressed(new, valid=valid, side=np.array(side), **{k: a.astype(np.float32) for k, a in arrays.items()})
+    arrays = {k: a.astype(np.float32) for k, a in arrays.items()}
+    np.savez_compressed(new, valid=valid, side=np.array(side), **arrays)
     new.replace(kept)
     if vertices is not None:
         _write_vertices(Path(vertices), found, valid, mirror)
@@ -107,7 +108,8 @@ def _joints(source: str | os.PathLike[str], skeleton: str, unit: str, side: Side
     joints[~np.asarray(store.column("valid"), bool)] = np.nan
     order = store.skeleton.mapping_to(get_skeleton("msra21"))
     own = joints[:, list(order)]
-    return own * [-1.0, 1.0, 1.0] if side == "left" else own
+    found: NDArray[np.float64] = own * np.array([-1.0 if side == "left" else 1.0, 1.0, 1.0])
+    return found
 
 
 def _spread(part: NDArray[np.float64], valid: NDArray[np.bool_]) -> NDArray[np.float64]:

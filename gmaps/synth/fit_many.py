@@ -105,7 +105,7 @@ def fit_hands(joints: ArrayLike, *, threads: int | None = None) -> FittedHands:
     with ThreadPoolExecutor(threads or len(os.sched_getaffinity(0))) as pool:
         list(pool.map(work, range(0, count, _BLOCK)))
     whole = np.concatenate([np.zeros((count, 2)), np.degrees(angles)], axis=1)
-    whole = np.clip(whole, *LIMITS.T)  # degrees of radians may be a last bit beyond
+    whole = np.clip(whole, LIMITS[:, 0], LIMITS[:, 1])  # degrees of radians may be a last bit beyond
     reach = np.sqrt((roots[:, :4] ** 2).sum(-1)).mean(axis=1) / np.sqrt((MEAN_ROOTS[:4] ** 2).sum(-1)).mean()
     found = FittedHands(whole, roots, lengths, reach, turns, wrists, np.zeros(count))
     gap = found.pose().joints - p if count else p

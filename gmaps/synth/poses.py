@@ -91,11 +91,16 @@ def make_shape(values: ArrayLike, bones: ArrayLike | None = None) -> HandShape:
     return HandShape(roots, MEAN_LENGTHS * own * finger_length * size, girth)
 
 
-def random_shape(rng: np.random.Generator) -> HandShape:
-    """A hand between a small and a large adult's, of its own proportions."""
+def random_proportions(rng: np.random.Generator) -> tuple[Array, Array]:
+    """Proportions (8,) and bones' shares (5, 3) of a hand between a small and a large adult's: see `make_shape`."""
     low, high = SHAPE_LIMITS.T
     values = low + (high - low) * rng.uniform(size=len(SHAPES))
-    return make_shape(values, rng.uniform(*BONE_LIMITS, (5, 3)))
+    return values, rng.uniform(*BONE_LIMITS, (5, 3))
+
+
+def random_shape(rng: np.random.Generator) -> HandShape:
+    """A hand between a small and a large adult's, of its own proportions."""
+    return make_shape(*random_proportions(rng))
 
 
 def family_angles(family: str) -> Array:

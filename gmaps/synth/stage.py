@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from gmaps.camera import Camera
 from gmaps.synth.hand import HandShape, Pose, place_pose
-from gmaps.synth.poses import random_pose, random_shape, random_turn
+from gmaps.synth.poses import make_shape, random_pose, random_proportions, random_turn
 from gmaps.synth.skin import shape_rest, skin
 
 Array = NDArray[np.float64]
@@ -20,9 +20,11 @@ _PEOPLE, _FRAMES = 0, 1
 
 
 class Person(NamedTuple):
-    """A hand and what its flesh is at rest; see `gmaps.synth.skin.shape_rest`."""
+    """A hand, its proportions, and what its flesh is at rest: see `gmaps.synth.poses.make_shape` and
+    `gmaps.synth.skin.shape_rest`."""
 
     shape: HandShape
+    proportions: Array
     joints: Array
     vertices: Array
 
@@ -84,8 +86,9 @@ class PosedHand(NamedTuple):
 @lru_cache(maxsize=64)
 def get_person(seed: int, subject: int) -> Person:
     """One of a seed's people."""
-    shape = random_shape(np.random.default_rng([_PEOPLE, seed, subject]))
-    return Person(shape, *shape_rest(shape.roots[None], shape.lengths[None], shape.girth[None]))
+    proportions, bones = random_proportions(np.random.default_rng([_PEOPLE, seed, subject]))
+    shape = make_shape(proportions, bones)
+    return Person(shape, proportions, *shape_rest(shape.roots[None], shape.lengths[None], shape.girth[None]))
 
 
 def make_hand(seed: int, number: int, subject: int, family: str, stage: Stage) -> PosedHand:
