@@ -260,7 +260,8 @@ def _mano21() -> Skeleton:
     order = ("index", "middle", "little", "ring", "thumb")
     joints = ["wrist", *(f"{f}_{part}" for f in order for part in ("mcp", "pip", "dip"))]
     joints += [f"{f}_tip" for f in FINGERS]
-    parents, fingers = [-1], {"palm": (0,)}
+    parents = [-1]
+    fingers: dict[str, tuple[int, ...]] = {"palm": (0,)}
     for k, f in enumerate(order):
         first = 1 + 3 * k
         parents += [0, first, first + 1]

@@ -75,7 +75,7 @@ def fit_source(
     """
     begun = time.perf_counter()
     joints = _joints(source, skeleton, unit, side)
-    valid = np.isfinite(joints).all(axis=(1, 2))
+    valid: Any = np.isfinite(joints).all(axis=(1, 2))
     if not valid.any():
         raise DatasetError(f"{source}: none of its {len(joints)} rows has joints")
     if ply is not None and not (row < len(valid) and valid[row]):
