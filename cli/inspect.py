@@ -143,7 +143,9 @@ def _summary(sample: Sample, skeleton: Skeleton, joint: int | None) -> dict[str,
         "sequence": sample.sequence,
         "cube_mm": [float(v) for v in sample.cube.to_array()],
         "hand_pixels": int(sample.crop.mask.sum()),
-        "depth_mm": [
+        "depth_mm": None
+        if sample.crop.flat
+        else [
             float(v) * sample.cube.half_side + sample.cube.center[2]
             for v in (sample.depth[sample.crop.mask].min(), sample.depth[sample.crop.mask].max())
         ],
@@ -205,11 +207,17 @@ def _print_summary(v: dict[str, Any]) -> None:
     if not v["valid"]:
         return
     x, y, z, h = v["cube_mm"]
-    near, far = v["depth_mm"]
-    print_table(
-        [
+    where = ("box", f"centre ({x:.1f}, {y:.1f}) px, half side {h:g} px; colour, no depth")
+    facts = [where]
+    if v["depth_mm"] is not None:
+        near, far = v["depth_mm"]
+        facts = [
             ("cube", f"centre ({x:.1f}, {y:.1f}, {z:.1f}) mm, half side {h:g} mm"),
             ("hand", f"{v['hand_pixels']:,} pixels, {near:.1f} to {far:.1f} mm away"),
+        ]
+    print_table(
+        [
+            *facts,
             ("outside", ", ".join(v["joints_outside"]) or "no joint lies outside the cube"),
         ]
     )

@@ -13,8 +13,8 @@ from gmaps.camera import Camera
 from gmaps.center import find_center
 from gmaps.errors import FrameError, UsageError, unknown_name
 from gmaps.frame import BACKGROUND, Crop, Cube, Frame, Projection
+from gmaps.kernels import colour, raster
 from gmaps.kernels import joints as joint_kernels
-from gmaps.kernels import raster
 
 #: What is hand in a crop: all that is seen in the cube, or what the data set says.
 SILHOUETTES = ("depth", "segmentation")
@@ -38,6 +38,10 @@ class CropParams:
         "joints", "mean", "com" or "file": see `gmaps.center`.
     silhouette
         "depth": whatever is seen in the cube is hand. "segmentation": what the data set says is, `Frame.mask`.
+    color
+        Whether crops have colour, too.
+    flat
+        Whether frames have colour alone, and no depth.
     """
 
     size: int = 128
@@ -45,6 +49,8 @@ class CropParams:
     half_side: float = 120.0
     center: str = "joints"
     silhouette: str = "depth"
+    color: bool = False
+    flat: bool = False
 
     def __post_init__(self) -> None:
         if not 16 <= self.size <= 1024:
@@ -61,9 +67,8 @@ class CropParams:
     def to_dict(self) -> dict[str, Any]:
         """JSON values; those that older stores have where the silhouette is depth's."""
         values = asdict(self)
-        if self.silhouette == "depth":
-            del values["silhouette"]
-        return values
+        usual = {"silhouette": "depth", "color": False, "flat": False}
+        return {k: v for k, v in values.items() if k not in usual or v != usual[k]}
 
 
 def crop_frame(frame: Frame, cube: Cube, *, size: int = 128, projection: Projection = "orthographic") -> Crop:
@@ -109,7 +114,56 @@ def crop_frame(frame: Frame, cube: Cube, *, size: int = 128, projection: Project
             f"({x:.0f}, {y:.0f}, {z:.0f}) mm: wrong centre, or an empty frame"
         )
     hand = None if frame.mask is None else _hand_of(frame, depth, cube, kernel, out)
-    return Crop(out, cube, joints, projection, hand=hand)
+    seen_in = None if frame.color is None else _color_of(frame, cube, out, projection)
+    return Crop(out, cube, joints, projection, hand=hand, color=seen_in)
+
+
+def _color_of(frame: Frame, cube: Cube, depth: NDArray[np.float32], projection: Projection) -> NDArray[np.uint8]:
+    """The colour of a crop: of the window that the cube's central plane fills, or of the surface that is seen."""
+    image, camera, size = np.ascontiguousarray(frame.color, np.uint8), frame.camera, len(depth)
+    if image.shape != (*frame.depth.shape, 3):
+        raise FrameError(f"{frame.name}: its colour has shape {image.shape}, its depth {frame.depth.shape}")
+    out = np.empty((size, size, 3), np.uint8)
+    (x, y, z), h = cube.center, cube.half_side
+    if projection == "perspective":
+        left, top = (x - h) * camera.fx / z + camera.cx, (y - h) * camera.fy / z + camera.cy
+        colour.cut(image, left, top, 2 * h / size * camera.fx / z, 2 * h / size * camera.fy / z, out)
+    else:
+        colour.on_surface(image, depth, camera.fx, camera.fy, camera.cx, camera.cy, x, y, z, h, out)
+    return out
+
+
+def crop_flat(frame: Frame, *, size: int = 128) -> Crop:
+    """Cut the box out of a frame that has colour and no depth.
+
+    Parameters
+    ----------
+    frame
+        A flat one: its box is the square to be cut out, its joints are u, v and 1.
+    size
+        S, rows and columns of the crop.
+
+    Returns
+    -------
+    Crop
+        Its lengths are pixels of the image; its depth is 1 throughout.
+
+    Raises
+    ------
+    FrameError
+        No colour or no box, joints that are not finite, or all of them outside the box.
+    """
+    if frame.color is None or frame.box is None:
+        raise FrameError(f"{frame.name}: has no colour, or no box around its hand, so nothing can be cut out")
+    joints = np.ascontiguousarray(frame.joints, np.float32)
+    left, top, side, _ = frame.box
+    cube = Cube((left + side / 2, top + side / 2, 1.0), side / 2)
+    image, out = np.ascontiguousarray(frame.color, np.uint8), np.empty((size, size, 3), np.uint8)
+    colour.cut(image, left, top, side / size, side / size, out)
+    crop = Crop(np.full((size, size), BACKGROUND, np.float32), cube, joints, color=out)
+    if frame.labelled and not (joint_kernels.finite(joints) and crop.inside().any()):
+        raise FrameError(f"{frame.name}: its joints are not in the box around its hand; correct the labels")
+    return crop
 
 
 def _hand_of(
@@ -157,6 +211,10 @@ def crop_dataset_frame(
     FrameError
         No centre, no pixel in the cube, or all joints outside the picture: what is in the cube then is no hand.
     """
+    if params.flat:
+        return crop_flat(frame, size=params.size)
+    if not params.color and frame.color is not None:
+        frame = replace(frame, color=None)
     if frame.labelled:
         _check_in_picture(frame, picture or frame.camera)
     how = params.center if center is None else center

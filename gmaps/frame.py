@@ -50,6 +50,9 @@ class Frame:
         Whatever else the data set declares of its frames, by name; see `gmaps.datasets.FrameArray`.
     mask : (H, W) bool, optional
         Which pixels are hand, where the data set knows; the rest of the scene stays in `depth`.
+    color : (H, W, 3) uint8, optional
+        Red, green, blue, seen from the same camera. With a `depth` of no pixel at all, the frame is flat: its joints
+        are u and v in pixels, and 1, and its box is the square that is cut out.
     """
 
     depth: NDArray[np.float32]
@@ -62,6 +65,7 @@ class Frame:
     box: tuple[float, float, float, float] | None = None
     arrays: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     mask: NDArray[np.bool_] | None = None
+    color: NDArray[np.uint8] | None = None
 
     def __post_init__(self) -> None:
         # What a masked array masks is no data, and must not come back as what lies beneath the mask.
@@ -74,6 +78,11 @@ class Frame:
     def labelled(self) -> bool:
         """Whether it has joints."""
         return _labelled(self.joints)
+
+    @property
+    def flat(self) -> bool:
+        """Whether it has colour and no depth."""
+        return self.color is not None and self.depth.size == 0
 
 
 @dataclass(frozen=True)
@@ -132,6 +141,8 @@ class Crop:
     hand : (S, S) bool, optional
         Which pixels are hand, where that is known; else all that is seen is. Maps are of the hand alone, networks
         read the whole depth.
+    color : (S, S, 3) uint8, optional
+        Red, green, blue of the same cube; black where nothing is seen. Of a flat frame it is all there is.
     """
 
     depth: NDArray[np.float32]
@@ -140,6 +151,12 @@ class Crop:
     projection: Projection = "orthographic"
     arrays: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     hand: NDArray[np.bool_] | None = None
+    color: NDArray[np.uint8] | None = None
+
+    @property
+    def flat(self) -> bool:
+        """Whether it has colour and no depth at all."""
+        return self.color is not None and not (self.depth < BACKGROUND).any()
 
     @property
     def size(self) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -21,6 +23,7 @@ def augment_rows(
     rows: NDArray[np.integer],
     skeleton: Skeleton | None = None,
     hand: NDArray[np.bool_] | None = None,
+    color: NDArray[np.uint8] | None = None,
 ) -> list[Change | None]:
     """Augment rows of a store in place.
 
@@ -42,6 +45,8 @@ def augment_rows(
         Of the joints.
     hand : (B, S, S) bool, optional
         Which pixels are hand, where that is known; moved along.
+    color : (B, S, S, 3) uint8, optional
+        Moved along, too.
 
     Returns
     -------
@@ -55,9 +60,13 @@ def augment_rows(
             continue
         known = None if hand is None else hand[k]
         crop = Crop(depth[k], Cube.from_array(cube[k]), joints[k], projection, hand=known)
+        if color is not None:
+            crop = replace(crop, color=color[k])
         crop, change = augment(crop, epoch, int(row), skeleton=skeleton)
         if hand is not None:
             hand[k] = crop.hand
+        if color is not None and crop.color is not None:
+            color[k] = crop.color
         depth[k], cube[k], joints[k] = crop.depth, crop.cube.to_array(), crop.joints_mm
         changes.append(change)
     return changes

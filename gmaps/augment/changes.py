@@ -230,20 +230,22 @@ class Augment:
         turn = turn_matrix(angle, quarters, mirrored)
         least = _LEAST * np.count_nonzero(alone.depth < BACKGROUND)
         moved, seen = move(alone, turn, size, shift, depth)
-        if seen < max(least, 1):
+        if seen < max(least, 1) and not crop.flat:
             still, quarters = True, 0 if quarters is None else quarters
             turn, size, shift = turn_matrix(0.0, quarters, mirrored), crop.cube.half_side, np.zeros(3)
             moved, seen = move(alone, turn, size, shift, depth)
-        hand = None
-        if crop.hand is not None:
-            hand = depth < BACKGROUND
-            move(crop, turn, size, shift, depth)
+        hand = None if crop.hand is None else depth < BACKGROUND
+        color = None if crop.color is None else np.empty_like(crop.color)
+        if hand is not None or color is not None:
+            move(crop, turn, size, shift, depth, color)
         depth = self._spoil(depth, moved, rng, least, hand)
         raster.round_half(depth)
         change = Change(turn, crop.cube, moved, quarters if still else None, mirrored, skeleton)
         joints = (change.swap(crop.joints_mm).astype(np.float64) @ turn.T).astype(np.float32)
         hand = None if hand is None else hand & (depth < BACKGROUND)
-        return Crop(depth, moved, joints, crop.projection, hand=hand), change
+        if color is not None and not crop.flat:
+            color[depth == BACKGROUND] = 0  # what a cut-out or an edge has lost, and what lies outside
+        return Crop(depth, moved, joints, crop.projection, hand=hand, color=color), change
 
     def _draw_turn(self, rng: np.random.Generator) -> tuple[bool, int | None, float]:
         mirrored = bool(rng.random() < self.mirror)

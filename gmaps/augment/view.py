@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from gmaps.errors import UsageError
 from gmaps.frame import BACKGROUND, Crop, Cube
-from gmaps.kernels import warp
+from gmaps.kernels import colour, warp
 from gmaps.maps import get_map
 from gmaps.skeleton import Skeleton
 
@@ -127,9 +127,13 @@ def bounded_shift(shift: float, crop: Crop, size: float) -> float:
 
 
 def move(
-    crop: Crop, turn: NDArray[np.float64], size: float, shift: NDArray[np.float64], out: NDArray[np.float32]
-) -> tuple[Cube, int]:
-    """Write the crop of another cube, by a turned camera; that cube in the turned axes, and the hand pixels seen."""
+    crop: Crop, turn: NDArray[np.float64], size: float, shift: NDArray[np.float64], out: NDArray[np.float32],
+    color: NDArray[np.uint8] | None = None,
+) -> tuple[Cube, int]:  # fmt: skip
+    """Write the crop of another cube, by a turned camera; that cube in the turned axes, and the hand pixels seen.
+
+    With `color`, (S, S, 3) uint8, the crop's colour is written there.
+    """
     h, c = crop.cube.half_side, np.asarray(crop.cube.center, np.float64)
     after = Cube(tuple(turn @ (c + shift)), size)
     # Kept in float32 by the cube: what is drawn must be what it says.
@@ -147,5 +151,7 @@ def move(
     first = swap @ np.full(2, 1.0 / s - 1) + offset[::-1]
     inverse = np.column_stack([swap, (first + 1) * s / 2 - 0.5])
     z_shift = (c[2] - new[2]) / size if shift[2] else 0.0
+    if color is not None and crop.color is not None:
+        colour.warp(np.ascontiguousarray(crop.color), inverse, color)
     seen = warp.warp(np.ascontiguousarray(crop.depth), inverse, h / size, z_shift, JUMP_MM / h, out)
     return after, int(seen)

@@ -35,7 +35,10 @@ _BUILT_IN = {
         "hocap",
         "icvl",
         "msra",
+        "nsrm",
         "nyu",
+        "onehand10k",
+        "panoptic",
         "synhand5m",
         "synthetic",
     )

@@ -288,6 +288,19 @@ class Encoder:
         scales = {name: m.scale for name, m in made.items() if m.scale is not None}
         return Maps({name: m.values for name, m in made.items()}, scales)
 
+    def refuse_flat(self, what: str) -> None:
+        """Refuse kinds that are made of depth, where there is none.
+
+        Raises
+        ------
+        UsageError
+            With their names.
+        """
+        needy = [kind.name for kind in self._kinds if kind.needs_depth]
+        if needy:
+            able = ", ".join(name for name in list_maps() if not get_map(name).needs_depth)
+            raise UsageError(f"{what} has colour and no depth, of which {', '.join(needy)} must be made; take {able}")
+
     def _check_joints(self, crop: Crop) -> None:
         """See that a crop has the joints that its maps must have.
 
@@ -296,6 +309,8 @@ class Encoder:
         FrameError
             Joints that are not finite, where there are labels or a kind must have them.
         """
+        if crop.color is not None and crop.flat:
+            self.refuse_flat("this crop")
         if joint_kernels.finite(np.ascontiguousarray(crop.joints_mm, np.float32)):
             return
         needy = [kind.name for kind in self._kinds if kind.depends != "depth"]

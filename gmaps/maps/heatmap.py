@@ -58,5 +58,6 @@ HEATMAP = register_map(
         turns=True,
         mirrors=True,
         flat=True,
+        needs_depth=False,
     )
 )

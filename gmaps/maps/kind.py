@@ -96,6 +96,8 @@ class MapKind:
     flat
         Whether it knows the silhouette and the joints in the plane, and no depth: a shift in depth, and noise that
         loses no pixel, leave it as it is.
+    needs_depth
+        Whether it is made of a crop's depth or silhouette; else it can be made of a colour image with joints, too.
     names
         Skeleton -> a name for each channel; by default the joints' where there is one for each.
     options
@@ -129,6 +131,7 @@ class MapKind:
     mirrors: bool = False
     mirrored: Callable[[Skeleton], Sequence[int] | None] | None = None
     flat: bool = False
+    needs_depth: bool = True
     names: Callable[[Skeleton], Sequence[str]] | None = None
     options: tuple[Option, ...] = ()
     parameters: Mapping[str, Value] = field(default_factory=dict, hash=False)

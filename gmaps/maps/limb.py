@@ -109,6 +109,7 @@ for _mask, _what in (("lpm", "exp(-D^2 / 2)"), ("ldm", "1 where D <= 1, beside t
                 mirrors=True,
                 mirrored=lambda skeleton, g=_grouping: _mirrored(skeleton, g),  # type: ignore[misc]
                 flat=True,
+                needs_depth=False,
                 names=lambda skeleton, g=_grouping: _names(skeleton, g),  # type: ignore[misc]
                 original=f"NSRM {_mask.upper()}-{_grouping.upper().replace('G1G6', 'G1&6')}",
             )

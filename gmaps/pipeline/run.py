@@ -165,7 +165,8 @@ def build(  # type: ignore[misc]  # the options of both are these
     side = float(data.info.half_side if half_side is None else half_side)
     if silhouette is None:
         silhouette = "segmentation" if getattr(data, "segmented", False) else "depth"
-    crop = CropParams(crop_size, projection, side, center if named else "file", silhouette)
+    color, flat = (bool(getattr(data, what, False)) for what in ("colored", "flat"))
+    crop = CropParams(crop_size, projection, side, center if named else "file", silhouette, color, flat)
     source = FrameCrops(data, crop, None if named else center, dataset if isinstance(dataset, str) else "")
     kinds = (maps,) if isinstance(maps, str) else tuple(maps)
     spec = BuildSpec.of_frames(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import gmaps
 from gmaps.crop import CropParams
 from gmaps.errors import DatasetError, UsageError
-from gmaps.maps import MapParams, fingerprint, get_map, list_maps
+from gmaps.maps import Encoder, MapParams, fingerprint, get_map, list_maps
 from gmaps.maps.encoder import name_maps
 from gmaps.pipeline.center_file import check_centers, check_label_axes
 from gmaps.pipeline.fingerprint import array_digest, digest, plain
@@ -84,6 +84,15 @@ class BuildSpec:
                 raise UsageError(f"{source.name} does not say which pixels are hand: take --silhouette depth")
             about = "True on the hand, where the depth is of the whole scene"
             further.append({"name": "mask", "shape": [crop.size] * 2, "dtype": "bool", "unit": "", "about": about})
+        if crop.color:
+            about = "red, green and blue; black where nothing is seen"
+            further.append(
+                {"name": "color", "shape": [crop.size] * 2 + [3], "dtype": "uint8", "unit": "", "about": about}
+            )
+        if crop.flat:
+            Encoder(maps, dataset.skeleton).refuse_flat(source.name)
+            if crop.projection != "orthographic":
+                raise UsageError(f"{source.name} has no depth to project: its crops are orthographic")
         _store_arrays(maps, dataset.skeleton, crop, dtype, layout, further)  # refuses what cannot be kept so
         _check_labels(source, maps)
         check_label_axes(dataset)

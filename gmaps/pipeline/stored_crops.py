@@ -43,13 +43,15 @@ class StoredCrops:
     def crop(self, i: int) -> Crop:
         """Reads the crop of row i; values that no build writes are refused as those of a data set are."""
         masked = ("mask",) if self.store.masked else ()
-        row = self.store.read([i], ("depth", "cube", "joints", "valid", *masked))
+        colored = ("color",) if self.store.colored else ()
+        row = self.store.read([i], ("depth", "cube", "joints", "valid", *masked, *colored))
         if not row["valid"][0]:
             raise FrameError("rejected when the store was built")
         cube = Cube.from_array(row["cube"][0])
         hand = row["mask"][0] if masked else None
+        color = row["color"][0] if colored else None
         projection = self.store.attributes["crop"]["projection"]
-        return Crop(row["depth"][0], cube, row["joints"][0], projection, hand=hand).checked()
+        return Crop(row["depth"][0], cube, row["joints"][0], projection, hand=hand, color=color).checked()
 
     def spec(self) -> dict[str, Any]:
         """See `CropSource.spec`."""

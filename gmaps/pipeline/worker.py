@@ -141,6 +141,8 @@ def _row(crop: Crop, maps: Mapping[str, Any], scale: Mapping[str, NDArray[np.flo
     row: dict[str, Any] = {**crop.arrays, **own}  # of the first, the writer takes what the data set declares
     if crop.hand is not None:
         row["mask"] = crop.hand
+    if crop.color is not None:
+        row["color"] = crop.color
     row |= {f"maps/{kind}": values for kind, values in maps.items()}
     return row | {f"maps/{kind}_scale": values for kind, values in scale.items()}
 

@@ -121,10 +121,11 @@ def sample_figure(
     single = [n for n, m in flat.items() if m.shape[-1] != len(skeleton)]
     per_joint = [n for n, m in flat.items() if m.shape[-1] == len(skeleton)]
     if joint is None:
-        rows, columns = 1 + len(per_joint), max(_SHOWN, 1 + len(single))
+        extra_at = len(single)  # colour stands behind the kinds of one channel
+        rows, columns = 1 + len(per_joint), max(_SHOWN, 1 + len(single) + (crop.color is not None))
     else:
-        columns = 3
-        rows = math.ceil((1 + len(single) + len(per_joint)) / columns)
+        columns, extra_at = 3, len(single) + len(per_joint)
+        rows = math.ceil((1 + extra_at + (crop.color is not None)) / columns)
     figure = Figure(figsize=(2.6 * columns + 0.6, 2.55 * rows + 0.4), layout="constrained")
     FigureCanvasAgg(figure)
     grid = figure.subplots(rows, columns, squeeze=False)
@@ -136,6 +137,8 @@ def sample_figure(
     if predicted is not None and found is not None:
         draw_misses(panels[0], crop, found, predicted.evaluated, 3.0)
         bare(panels[0], f"true (dots), {predicted.name} (crosses):\n{predicted.error_of(sample.index):.1f} mm apart")
+    if crop.color is not None and not crop.flat:
+        _color_panel(panels[1 + extra_at], crop.color)
     for axes, name in zip(panels[1:], single, strict=False):
         _map_panel(figure, axes, sample, name, flat[name][..., 0], None, skeleton, profile)
     if joint is None:
@@ -166,9 +169,19 @@ def _flat(values: NDArray[np.float32]) -> NDArray[np.float32]:
     return seen.swapaxes(0, 1)
 
 
+def _color_panel(axes: Axes, color: NDArray[np.uint8]) -> None:
+    axes.set_axis_on()
+    axes.imshow(color)
+    bare(axes, "colour")
+
+
 def depth_panel(figure: Figure, axes: Axes, sample: Sample, skeleton: Skeleton, joint: int | None) -> None:
     crop = sample.crop
     axes.set_axis_on()
+    if crop.flat and crop.color is not None:
+        _color_panel(axes, crop.color)
+        draw_bones(axes, crop.joints_px(crop.size), skeleton)
+        return
     mm = np.where(crop.mask, crop.depth * crop.cube.half_side + crop.cube.center[2], np.nan)
     white, black = grey_limits(float(np.nanmin(mm)), float(np.nanmax(mm)))
     image = axes.imshow(mm, cmap="gray_r", vmin=white, vmax=black)

@@ -109,7 +109,9 @@ def _panel(
     crop = sample.crop
     px = crop.joints_px(crop.size)
     extent = (-0.5, crop.size - 0.5, crop.size - 0.5, -0.5)
-    if values is None:
+    if values is None and crop.flat and crop.color is not None:
+        axes.imshow(crop.color)
+    elif values is None:
         shown = np.where(crop.mask, crop.depth, np.nan)
         white, black = grey_limits(-1.0, 1.0) if not crop.mask.any() else grey_limits(*_ends(shown))
         axes.imshow(shown, cmap="gray_r", vmin=white, vmax=black, extent=extent)

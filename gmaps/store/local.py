@@ -96,6 +96,7 @@ class Store:
             projection=self.attributes["crop"]["projection"],
             arrays=further,
             hand=further["mask"] if self.masked else None,
+            color=further["color"] if self.colored else None,
         )
 
     def __iter__(self) -> Iterator[Sample]:
@@ -133,6 +134,16 @@ class Store:
     def masked(self) -> bool:
         """Whether it tells the hand from the rest of the scene, by its array `mask`."""
         return self.attributes["crop"].get("silhouette") == "segmentation" and "mask" in self._arrays
+
+    @property
+    def colored(self) -> bool:
+        """Whether it keeps the colour of its crops, in its array `color`."""
+        return bool(self.attributes["crop"].get("color")) and "color" in self._arrays
+
+    @property
+    def flat(self) -> bool:
+        """Whether its crops have colour alone, and no depth."""
+        return bool(self.attributes["crop"].get("flat"))
 
     @cached_property
     def skeleton(self) -> Skeleton:

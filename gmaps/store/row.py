@@ -39,6 +39,8 @@ class Sample:
         What else the data set says of the frame, by name.
     hand : (S, S) bool, optional
         Which pixels are hand, where the store keeps it; else all that is nearer than 1.
+    color : (S, S, 3) uint8, optional
+        Red, green and blue, where the store keeps them.
     """
 
     index: int
@@ -54,6 +56,7 @@ class Sample:
     projection: Projection = "orthographic"
     arrays: dict[str, NDArray[Any]] = field(default_factory=dict)
     hand: NDArray[np.bool_] | None = None
+    color: NDArray[np.uint8] | None = None
 
     @property
     def crop(self) -> Crop:
@@ -66,7 +69,7 @@ class Sample:
         """
         if self.cube is None:
             raise StoreError(f"row {self.index} holds no crop: frame {self.frame} was rejected (see rejects.json)")
-        return Crop(self.depth, self.cube, self.joints, self.projection, hand=self.hand)
+        return Crop(self.depth, self.cube, self.joints, self.projection, hand=self.hand, color=self.color)
 
 
 @dataclass(frozen=True)

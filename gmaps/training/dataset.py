@@ -135,6 +135,8 @@ class GuidanceDataset(Dataset[Item]):
                     f"stored maps of {', '.join(lost)} cannot be carried over by {augment}: leave out "
                     "on_the_fly=False, which computes them, or use Augment.exact()"
                 )
+        if self.store.flat and self.maps:
+            Encoder(self.params, self.skeleton).refuse_flat(str(self.store.path))
         self.rows = np.arange(len(self.store))
         if valid_only:
             self.rows = self.rows[np.asarray(self.store.column("valid"), bool)]
@@ -254,10 +256,12 @@ class GuidanceDataset(Dataset[Item]):
         projection = self.store.attributes["crop"]["projection"]
         epoch = int(self._epoch)
         cubes = read["depth"], read["cube"], read["joints"]
-        if self.store.masked:
-            read["mask"] = read["mask"].copy()
-        hand = read["mask"] if self.store.masked else None
-        return augment_rows(self.augment, *cubes, projection, epoch, rows, self.skeleton, hand)
+        moved = {}
+        for name, there in (("mask", self.store.masked), ("color", "color" in self.arrays and self.store.colored)):
+            if there:
+                moved[name] = read[name] = read[name].copy()
+        known = moved.get("mask"), moved.get("color")
+        return augment_rows(self.augment, *cubes, projection, epoch, rows, self.skeleton, *known)
 
     def _map_shape(self, name: str) -> tuple[int, ...]:
         if self.on_the_fly:

@@ -35,6 +35,7 @@ from gmaps.datasets.protocol import Protocol, palm_of
 from gmaps.datasets.reader import Pixels, Reader, check_joints, cube_window, cut_camera, digest, read_bytes
 from gmaps.errors import DatasetError, FrameError, UsageError, unknown_name
 from gmaps.formats import png
+from gmaps.formats.picture import parse_picture
 from gmaps.frame import Frame
 from gmaps.skeleton import get_skeleton
 
@@ -75,6 +76,7 @@ INFO = DatasetInfo(
         "setup": "how train, val and test are divided: s0 by recording (default), s1 by person, s2 by camera, s3 by "
         "object",
         "mirror": "left (default): left hands become right ones, image and joints; none: as they are",
+        "color": "on: crops have colour, too (default: they have not)",
         "arrays": f"what to keep of each frame besides, comma-separated: {', '.join(ARRAYS)} (default side)",
     },
 )
@@ -116,8 +118,12 @@ class DexYcb(Reader):
     camera = PROTOCOL.camera
     segmented = True
 
-    def __init__(self, root: Path, split: Split, setup: str, mirror: str, arrays: tuple[str, ...]) -> None:
-        super().__init__(root, split, {"setup": setup, "mirror": mirror, "arrays": ",".join(arrays)})
+    def __init__(
+        self, root: Path, split: Split, setup: str, mirror: str, arrays: tuple[str, ...], color: bool = False
+    ) -> None:
+        more = {"color": "on"} if color else {}
+        super().__init__(root, split, {"setup": setup, "mirror": mirror, "arrays": ",".join(arrays), **more})
+        self.colored = color
         self.path = root.absolute()
         self.arrays = tuple(ARRAYS[name] for name in arrays)
 
@@ -209,7 +215,15 @@ class DexYcb(Reader):
             np.ascontiguousarray(depth[:, ::-1]) if mirrored else depth, cut_camera(camera, pixels), joints,
             int(table.number[i]), recording.subject, int(table.recording[i]), name,
             arrays={a.name: np.asarray(known[a.name]) for a in self.arrays}, mask=mask,
+            color=self._color(name, own, mirrored) if self.colored else None,
         )  # fmt: skip
+
+    def _color(self, depth: str, pixels: Pixels, mirrored: bool) -> NDArray[np.uint8]:
+        name = depth.replace("aligned_depth_to_color", "color").replace(".png", ".jpg")
+        image = parse_picture(read_bytes(f"{self.path}/{name}", name, _LARGEST_PNG), name, _SIZE)
+        top, bottom, left, right = pixels
+        part = image[top:bottom, left:right]
+        return np.ascontiguousarray(part[:, ::-1] if mirrored else part)
 
     def fingerprint(self) -> dict[str, Any]:
         """See `DataSet.fingerprint`. Labels have a file a frame, half a million, and are not looked at."""
@@ -223,8 +237,9 @@ class DexYcb(Reader):
 
 
 def load(
-    root: Path, *, split: Split = "all", setup: str = "s0", mirror: str = "left", arrays: str = "side"
-) -> DexYcb:
+    root: Path, *, split: Split = "all", setup: str = "s0", mirror: str = "left", arrays: str = "side",
+    color: str = "",
+) -> DexYcb:  # fmt: skip
     """A reader; called by `gmaps.load_dataset`."""
     if setup not in SETUPS:
         raise unknown_name("setup of dexycb", str(setup), SETUPS)
@@ -234,7 +249,9 @@ def load(
     for name in wanted:
         if name not in ARRAYS:
             raise unknown_name("array of dexycb", name, ARRAYS)
-    return DexYcb(Path(root), split, str(setup), str(mirror), wanted)
+    if color not in ("", "on"):
+        raise UsageError(f"color of dexycb is on, or left away, not {color!r}")
+    return DexYcb(Path(root), split, str(setup), str(mirror), wanted, color == "on")
 
 
 def check(root: Path) -> list[Check]:

@@ -161,12 +161,22 @@ class HoCap(Reader):
         camera = self._cameras[self._table.serials[self._table.camera[row]]]
         return mirror_camera(camera) if self._mirrored(row) else camera
 
+    def _depth_name(self, row: int) -> str:
+        table = self._table
+        recording = table.recordings[table.recording[row]]
+        folder = f"{SUBJECTS[recording.subject]}/{recording.name}"
+        return f"{folder}/{table.serials[table.camera[row]]}/depth_{table.time[row]:06d}.png"
+
+    def frame_files(self, i: int) -> tuple[str, ...]:
+        """See `Reader.frame_files`."""
+        return (f"{self.path}/{self._depth_name(int(self._rows[self.position(i)]))}",)
+
     def read(self, i: int, window: Window | None = None) -> Frame:
         """Frame at position i; see `DataSet.read`."""
         row, table = int(self._rows[self.position(i)]), self._table
         recording = table.recordings[table.recording[row]]
         folder = f"{SUBJECTS[recording.subject]}/{recording.name}"
-        name = f"{folder}/{table.serials[table.camera[row]]}/depth_{table.time[row]:06d}.png"
+        name = self._depth_name(row)
         mirrored = self._mirrored(row)
         joints = mirror_joints(table.joints[row]) if mirrored else table.joints[row]
         check_joints(joints, name)

@@ -1,0 +1,55 @@
+"""OneHand10K, Wang et al. (2018): one hand an image, in the COCO-style JSON that most code reads."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from gmaps.datasets.base import Check, DatasetInfo, Split
+from gmaps.datasets.flat_images import (
+    SCALE,
+    SKELETON,
+    FlatImages,
+    FlatLabels,
+    check_images,
+    parse_coco,
+    parse_scale,
+    read_json,
+)
+from gmaps.errors import DatasetError
+
+FOLDER = "annotations"
+_SPLITS: tuple[Split, ...] = ("train", "test")
+
+INFO = DatasetInfo(
+    name="onehand10k",
+    title="OneHand10K: one hand an image, colour and 2D joints",
+    homepage="https://www.yangangwang.com/papers/WANG-MCC-2018-10.html",
+    terms="Non-commercial research; see the homepage.",
+    tree=f"ROOT/{FOLDER}/{{onehand10k_train.json, onehand10k_test.json}} and ROOT/imgs/...; "
+    "one of the two may be missing",
+    citation="Y. Wang, C. Peng, Y. Liu. Mask-pose Cascaded CNN for 2D Hand Pose Estimation from Single Color Image. "
+    "IEEE Transactions on Circuits and Systems for Video Technology, 2018.",
+    skeleton=SKELETON.name,
+    splits=("train", "test"),
+    half_side=1.0,
+    notes="No depth: take --maps of heatmap and limbs. Hands with a joint that nobody marked are rejected.",
+    options={"scale": f"side of a crop, in units of the hand's box (default {SCALE:g}); 0: the whole image"},
+)
+
+
+def _read(root: Path, split: Split) -> tuple[FlatLabels, str]:
+    name = f"{FOLDER}/onehand10k_{split}.json"
+    if not (root / name).is_file():
+        raise DatasetError(f"{root}: no {name} here; the tree must be {INFO.tree}")
+    return parse_coco(read_json(root, name), name), "imgs"
+
+
+def load(root: Path, *, split: Split = "train", scale: Any = SCALE) -> FlatImages:
+    """A reader; called by `gmaps.load_dataset`."""
+    return FlatImages(Path(root), split, INFO, parse_scale(scale, INFO.name), _read)
+
+
+def check(root: Path) -> list[Check]:
+    """Labels of both halves, and every image's header."""
+    return check_images(Path(root), _read, _SPLITS)
