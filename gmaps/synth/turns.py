@@ -82,10 +82,15 @@ def unit(v: Array) -> Array:
 
 
 def between(a: Array, b: Array) -> Array:
-    """(..., 4): the shortest turn from unit vector a to unit vector b; about x where they are opposite."""
+    """(..., 4): the shortest turn from unit vector a to unit vector b; where they are opposite, about x made square to a
+    (about y, where a is near to x)."""
     w = 1 + (a * b).sum(axis=-1, keepdims=True)
     q = np.concatenate([w, cross(a, b)], axis=-1)
-    return unit(np.where(w > 1e-9, q, np.array([0.0, 1.0, 0.0, 0.0])))
+    near_x = np.abs(a[..., :1]) > 0.9
+    axis = np.where(near_x, np.array([0.0, 1.0, 0.0]), np.array([1.0, 0.0, 0.0]))
+    axis = axis - (axis * a).sum(axis=-1, keepdims=True) * a
+    half_circle = np.concatenate([np.zeros_like(w), axis], axis=-1)
+    return unit(np.where(w > 1e-9, q, half_circle))
 
 
 def from_matrix(m: Array) -> Array:

@@ -78,7 +78,7 @@ def test_what_is_written_is_read(case):
         finish_store(root, layout, len(rows), case["shard"], attributes, [], records)
         assert verify_checksums(root) == []
 
-        store, group = open_store(root), zarr.open_group(root, mode="r")
+        store, group = open_store(root), zarr.open_group(root, mode="r", use_consolidated=False)
         assert len(store) == len(rows)
         got = store.read(case["indices"], decode=False)
         for a in layout:

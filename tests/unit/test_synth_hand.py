@@ -48,9 +48,10 @@ def test_turns_are_those_of_scipy(p, q, v):
     )
 
 
-def test_shortest_turn_to_the_opposite_is_half_a_circle():
-    y = np.array([0.0, 1.0, 0.0])
-    np.testing.assert_allclose(turns.apply(turns.between(y, -y), y), -y, atol=1e-12)
+@pytest.mark.parametrize("a", [(0, 1, 0), (1, 0, 0), (-1, 0, 0), (0, 0, 1), (0.6, 0.8, 0), (0.95, 0, -0.3)])
+def test_shortest_turn_to_the_opposite_is_half_a_circle(a):
+    a = turns.unit(np.array(a, float))
+    np.testing.assert_allclose(turns.apply(turns.between(a, -a), a), -a, atol=1e-12)
 
 
 # --- kinematics ------------------------------------------------------------------------------------------------
