@@ -82,8 +82,10 @@ def unit(v: Array) -> Array:
 
 
 def between(a: Array, b: Array) -> Array:
-    """(..., 4): the shortest turn from unit vector a to unit vector b; where they are opposite, about x made square to a
-    (about y, where a is near to x)."""
+    """(..., 4): the shortest turn from unit vector a to unit vector b.
+
+    Where they are opposite, about x made square to a; about y, where a is near to x.
+    """
     w = 1 + (a * b).sum(axis=-1, keepdims=True)
     q = np.concatenate([w, cross(a, b)], axis=-1)
     near_x = np.abs(a[..., :1]) > 0.9
