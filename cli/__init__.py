@@ -30,6 +30,7 @@ _COMMANDS = {
     "train": "Train a HandMap from a store.",
     "predict": "Predict joints with a trained network, of a store or of one depth image.",
     "fit": "Fit the hand to joints of a store or a file: angles, bones and meshes.",
+    "export-model": "Write a trained network as an ONNX file, checked against PyTorch.",
     "doctor": "Versions, cores, memory, caches.",
 }
 
@@ -78,8 +79,8 @@ class _LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in _COMMANDS:
             return None
-        module = importlib.import_module(f".{cmd_name}", __package__)
-        command: click.Command = getattr(module, cmd_name)
+        module = importlib.import_module(f".{cmd_name.replace('-', '_')}", __package__)
+        command: click.Command = getattr(module, cmd_name.replace("-", "_"))
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -95,6 +95,15 @@ class Predictor:
         """Of the cubes that it has learnt, mm."""
         return float(self._state["crop"]["half_side"])
 
+    @property
+    def crop_settings(self) -> dict[str, Any]:
+        """Of the crops that it has learnt: "size", pixels a side; "half_side" of the cube, mm; "projection"."""
+        return {name: self._state["crop"][name] for name in ("size", "half_side", "projection")}
+
+    def batch(self, crops: Sequence[Crop]) -> dict[str, Any]:
+        """What the network reads of crops, all of one size, as tensors on the CPU; and "cube", (N, 4), mm."""
+        return batch_of(crops, self.net.inputs, self.net.size, self._state["maps"], self.skeleton)
+
     def crops(self, crops: Iterable[Crop], *, batch: int = 128) -> Array:
         """Joints of crops, all of one size; their own joints are not looked at.
 
@@ -113,9 +122,7 @@ class Predictor:
         todo, found = list(crops), []
         with torch.inference_mode():
             for k in range(0, len(todo), batch):
-                made = batch_of(
-                    todo[k : k + batch], self.net.inputs, self.net.size, self._state["maps"], self.skeleton
-                )
+                made = self.batch(todo[k : k + batch])
                 found.append(decode_batch(self.net, to_device(made, self._device.torch), self._device).cpu().numpy())
         return np.concatenate(found) if found else np.empty((0, len(self.skeleton), 3), np.float32)
 
