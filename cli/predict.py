@@ -8,28 +8,8 @@ from typing import Any
 import click
 
 from ._common import json_option, print_json
+from ._numbers import Numbers
 from ._terminal import echo
-
-
-class _Numbers(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.3 alone
-    """A fixed number of numbers, separated by commas."""
-
-    name = "numbers"
-
-    def __init__(self, count: int) -> None:
-        self.count = count
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[float, ...]:
-        if isinstance(value, tuple):
-            return value
-        try:
-            found = tuple(float(v) for v in str(value).split(","))
-        except ValueError:
-            found = ()
-        if len(found) != self.count:
-            self.fail(f"{value!r} is not {self.count} numbers separated by commas", param, ctx)
-        return found
-
 
 #: Options that say nothing of a store, and of one image.
 _OF_A_FRAME = {"camera": "--camera", "unit": "--unit", "depth_range": "--range", "center": "--center",
@@ -47,18 +27,19 @@ def _refuse_idle(options: dict[str, str], what: str) -> None:
 
 @click.command()
 @click.argument("store", required=False)
-@click.option("--checkpoint", required=True, metavar="C", help="A file of `gmaps train`, or its run's folder.")
+@click.option("--checkpoint", metavar="C",
+              help="A file of `gmaps train`, or its run's folder; for --frame by default what ships.")  # fmt: skip
 @click.option("--out", metavar="PRED.txt", help="Where a store's predictions go; - for stdout.")
 @click.option("--model", metavar="MODULE:NAME", help="Where the checkpoint is of a network of your own.")
 @click.option("--all-joints", is_flag=True, help="Write all joints, not only those that the field evaluates.")
 @click.option("--batch", type=click.IntRange(min=1), default=128, show_default=True, help="Frames at a time.")
 @click.option("--workers", type=click.IntRange(min=0), default=0, show_default=True, help="Processes that read.")
 @click.option("--frame", metavar="DEPTH.png", help="One image instead of a store: 16-bit PNG, or .npy.")
-@click.option("--camera", type=_Numbers(4), metavar="FX,FY,CX,CY", help="The image's intrinsics, px.")
+@click.option("--camera", type=Numbers(4), metavar="FX,FY,CX,CY", help="The image's intrinsics, px.")
 @click.option("--unit", type=float, default=1.0, show_default=True, help="mm that a value of the image stands for.")
-@click.option("--range", "depth_range", type=_Numbers(2), default=(100.0, 1500.0), metavar="NEAR,FAR",
+@click.option("--range", "depth_range", type=Numbers(2), default=(100.0, 1500.0), metavar="NEAR,FAR",
               help="The hand is what is nearest between these depths, mm; 100,1500 by default.")  # fmt: skip
-@click.option("--center", type=_Numbers(3), metavar="X,Y,Z", help="The hand's centre, mm, where it is known.")
+@click.option("--center", type=Numbers(3), metavar="X,Y,Z", help="The hand's centre, mm, where it is known.")
 @click.option("--save", metavar="P.png", help="Draw the image with its joints.")
 @click.option("--mesh", metavar="M.ply", help="Write the image's hand as a mesh, where the network gives one.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
@@ -71,7 +52,11 @@ def predict(store: str | None, frame: str | None, as_json: bool, **options: Any)
     if (store is None) == (frame is None):
         raise click.UsageError("give either a STORE or --frame DEPTH.png")
     _refuse_idle(_OF_A_FRAME if frame is None else _OF_A_STORE, "one --frame" if frame is None else "a STORE")
+    if options["checkpoint"] is None and options["model"] is not None:
+        raise click.UsageError("--model is for a --checkpoint")
     if frame is None:
+        if options["checkpoint"] is None:
+            raise click.UsageError("a STORE needs --checkpoint C; the weights that ship are for one --frame")
         _predict_store(str(store), as_json, options)
     else:
         _predict_frame(frame, as_json, options)
@@ -129,11 +114,20 @@ def _predict_frame(path: str, as_json: bool, options: dict[str, Any]) -> None:
     check_range(options["depth_range"])
     depth = read_depth(path, options["unit"])
     fx, fy, cx, cy = options["camera"]
-    predictor = Predictor(options["checkpoint"], device=options["device"], network=options["model"])
-    found = predictor.frame(
-        depth, Camera(fx, fy, cx, cy, depth.shape[1], depth.shape[0]), name=path,
-        depth_range=options["depth_range"], center=options["center"],
-    )  # fmt: skip
+    camera = Camera(fx, fy, cx, cy, depth.shape[1], depth.shape[0])
+    where: dict[str, Any] = {"name": path, "depth_range": options["depth_range"], "center": options["center"]}
+    hand: dict[str, Any] = {}
+    if options["checkpoint"] is None:
+        from gmaps.inference.shipped import find_hand, load_pretrained
+
+        predictor = load_pretrained(device=options["device"])
+        seen = find_hand(predictor, depth, camera, **where)
+        found, hand = seen.frame, {"side": seen.hand.side, "confidence": round(seen.hand.confidence, 3)}
+        if not seen.sure:
+            echo(f"{path}: no hand that the network is sure of; this is what is nearest, taken for one", err=True)
+    else:
+        predictor = Predictor(options["checkpoint"], device=options["device"], network=options["model"])
+        found = predictor.frame(depth, camera, **where)
     skeleton = predictor.skeleton
     if options["mesh"] is not None:
         from gmaps.formats.ply import write_ply
@@ -147,7 +141,9 @@ def _predict_frame(path: str, as_json: bool, options: dict[str, Any]) -> None:
         save_figure(frame_figure(found, skeleton, predictor.half_side), options["save"])
     joints = dict(zip(skeleton.joints, found.joints.tolist(), strict=True))
     if as_json:
-        print_json({"frame": path, "joints_mm": joints})
+        print_json({"frame": path, "joints_mm": joints, **hand})
         return
+    if hand:
+        echo(f"a {hand['side']} hand, confidence {hand['confidence']:.2f}", err=True)
     for name, (x, y, z) in joints.items():
         echo(f"{name:<12} {x:8.1f} {y:8.1f} {z:8.1f}")

@@ -93,7 +93,8 @@ def center_of_joints(joints: NDArray[np.floating], how: str) -> Center:
 
 def _center_of_mass(frame: Frame, half_side: float, depth_range: tuple[float, float]) -> Center:
     depth, cam = _within_box(frame)
-    near, far = depth_range
+    # As the image's own numbers: a limit between two of them would count a pixel out that was found within.
+    near, far = (float(np.float32(v)) for v in depth_range)
     within = (depth >= near) & (depth <= far)
     if not within.any():
         raise FrameError(f"{frame.name}: no depth between {near:g} and {far:g} mm, so there is no hand to be found")

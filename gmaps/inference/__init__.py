@@ -9,6 +9,10 @@ try:
 except ImportError:
     raise MissingExtraError("torch", "train", "gmaps.inference") from None
 
+from gmaps.inference.detector import Detector
+from gmaps.inference.filters import OneEuro
 from gmaps.inference.predictor import Predictor
+from gmaps.inference.shipped import find_hand, load_pretrained
+from gmaps.inference.tracker import TrackedHand, Tracker
 
-__all__ = ["Predictor"]
+__all__ = ["Detector", "OneEuro", "Predictor", "TrackedHand", "Tracker", "find_hand", "load_pretrained"]

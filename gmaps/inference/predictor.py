@@ -11,18 +11,18 @@ import torch
 from numpy.typing import NDArray
 
 from gmaps.camera import Camera
+from gmaps.capture.depth_file import read_depth
 from gmaps.center import find_center
-from gmaps.crop import crop_frame
+from gmaps.crop import CropParams, crop_frame
 from gmaps.errors import StoreError, UsageError
 from gmaps.frame import Crop, Cube, Frame
-from gmaps.inference.depth_file import read_depth
 from gmaps.nets.inputs import batch_of, entries, map_kinds
 from gmaps.skeleton import Skeleton
 from gmaps.store import Store
 from gmaps.training.checkpoint import check_store, load_checkpoint, restore_model
 from gmaps.training.device import find_device
 from gmaps.training.feed import in_order, make_dataset, make_loader, to_device
-from gmaps.training.judge import decode_batch, predict_batches
+from gmaps.training.judge import decode_sure, predict_batches
 
 __all__ = ["Predictions", "Predictor", "predict_frame", "predict_store", "read_depth", "store_camera", "to_uvd"]
 
@@ -91,6 +91,12 @@ class Predictor:
         return found
 
     @property
+    def crop_params(self) -> CropParams:
+        """How the crops were made that it has learnt."""
+        crop = self._state["crop"]
+        return CropParams(int(crop["size"]), crop["projection"], self.half_side)
+
+    @property
     def half_side(self) -> float:
         """Of the cubes that it has learnt, mm."""
         return float(self._state["crop"]["half_side"])
@@ -119,12 +125,28 @@ class Predictor:
         (N, J, 3) float32
             mm, camera axes.
         """
-        todo, found = list(crops), []
+        return self.judge(crops, batch=batch)[0]
+
+    def judge(self, crops: Iterable[Crop], *, batch: int = 128) -> tuple[Array, Array]:
+        """As `crops`, and how sure the network is, by its own maps, that each holds a hand.
+
+        Returns
+        -------
+        joints : (N, J, 3) float32
+            mm, camera axes.
+        confidence : (N,) float32
+            From 0 to 1; NaN of a network that does not know: see `Network.confidence`.
+        """
+        todo, found, sure = list(crops), [], []
         with torch.inference_mode():
             for k in range(0, len(todo), batch):
                 made = self.batch(todo[k : k + batch])
-                found.append(decode_batch(self.net, to_device(made, self._device.torch), self._device).cpu().numpy())
-        return np.concatenate(found) if found else np.empty((0, len(self.skeleton), 3), np.float32)
+                joints, confidence = decode_sure(self.net, to_device(made, self._device.torch), self._device)
+                found.append(joints.cpu().numpy())
+                sure.append(confidence.cpu().numpy())
+        if not found:
+            return np.empty((0, len(self.skeleton), 3), np.float32), np.empty(0, np.float32)
+        return np.concatenate(found), np.concatenate(sure)
 
     def meshes(self, crops: Iterable[Crop]) -> Array:
         """Hands' surfaces in crops, of a network that gives them.

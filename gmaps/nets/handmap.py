@@ -9,6 +9,7 @@ from typing import Any, Literal, NamedTuple
 from torch import Tensor, nn
 
 from gmaps.errors import UsageError, unknown_name
+from gmaps.maps import map_traits
 from gmaps.nets.blocks import CONV, ConvPool, Residual, conv, norm, pool
 from gmaps.nets.losses import kind_weights, map_losses, pose_loss
 from gmaps.nets.network import Network, count_parameters
@@ -230,6 +231,17 @@ class HandMap(Network):
         if self.weights.get("maps"):
             terms["maps"] = map_losses(output.maps, batch, self._share)
         return terms
+
+    def confidence(self, output: Prediction) -> Tensor:
+        """(B,) from 0 to 1: each joint map's largest value, mean over joints; NaN without maps of nearness."""
+        if not output.maps:
+            return super().confidence(output)
+        kind, values = next(iter(output.maps[-1].items()))
+        traits = map_traits(kind)
+        if traits.value_range[1] != 1 or traits.loss != "smooth_l1":
+            return super().confidence(output)
+        joints = values.float()[:, : len(self.skeleton)].flatten(2)
+        return joints.amax(dim=2).mean(dim=1).clamp(0, 1)
 
     def forward(self, x: Tensor) -> Prediction:  # type: ignore[override]
         """See `Prediction`."""

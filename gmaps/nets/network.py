@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from gmaps.errors import UsageError
@@ -119,6 +120,17 @@ class Network(nn.Module):
         """
         name = self.origin[0] if self.origin else type(self).__name__
         raise UsageError(f"network {name} gives no mesh: train deephps, or fit one to its joints with `gmaps fit`")
+
+    def confidence(self, output: Any) -> Tensor:
+        """(B,) from 0 to 1: how sure it is that there is a hand, by its own maps; this one does not know: NaN.
+
+        Parameters
+        ----------
+        output
+            As in `loss`.
+        """
+        joints: Tensor = getattr(output, "joints", output)
+        return joints.new_full((len(joints),), float("nan"), dtype=torch.float32)
 
 
 def to_mm(joints: Tensor, cube: Tensor) -> Tensor:

@@ -17,9 +17,14 @@ from gmaps.training.loss import mean_error_mm
 
 def decode_batch(net: Network, batch: dict[str, Any], device: Device) -> torch.Tensor:
     """(B, J, 3) joints, mm, of a batch that lies on the device."""
+    return decode_sure(net, batch, device)[0]
+
+
+def decode_sure(net: Network, batch: dict[str, Any], device: Device) -> tuple[torch.Tensor, torch.Tensor]:
+    """As `decode_batch`, and (B,) the network's confidence; see `Network.confidence`."""
     with device.autocast():
         output = net(*(device.lay_out(x) for x in entries(batch, net.inputs)))
-    return net.decode(output, batch).float()
+    return net.decode(output, batch).float(), net.confidence(output).float()
 
 
 def predict_batches(

@@ -16,6 +16,7 @@ import pytest
 from scipy.io import savemat
 
 from gmaps.camera import Camera
+from gmaps.capture.depth_file import read_depth
 from gmaps.center import load_centers
 from gmaps.errors import FrameError, PredictionError
 from gmaps.evaluation.files import read_table
@@ -23,7 +24,6 @@ from gmaps.formats import npy, png, tiff
 from gmaps.formats.mat import read_array
 from gmaps.formats.numpy_pickle import parse_pickle
 from gmaps.formats.strict_toml import parse_toml
-from gmaps.inference.depth_file import read_depth
 from gmaps.pipeline.ledger import Ledger, ShardRecord
 from gmaps.store.file_records import parse_checksums
 from gmaps.store.group_metadata import parse_rejects

@@ -46,7 +46,7 @@ BELOW |= {
     "pipeline": _CROPS | {"maps", "store", "datasets", "synth"},
     "evaluation": _CROPS | {"store", "datasets"},
     "training": _ROOMS,
-    "inference": _ROOMS | {"training"},
+    "inference": _ROOMS | {"training", "capture"},
     "capture": _ROOMS,
     "plot": _ROOMS | {"evaluation"},
     "viz": {"plot"},

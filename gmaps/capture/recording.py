@@ -1,0 +1,124 @@
+"""Recordings: an .npz of depth images as they were, with times and camera, so that a replay gives the same numbers.
+
+An array a frame, so that neither writing nor reading holds more than one in memory: `depth_000000`, and so on;
+`camera` is fx, fy, cx, cy, width, height (float64), `time` the frames' seconds (float64), `name` their names.
+"""
+
+from __future__ import annotations
+
+import os
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gmaps.camera import Camera
+from gmaps.capture.shot import Shot
+from gmaps.errors import FrameError, GmapsError, UsageError
+
+_MOST_PIXELS = 2**24
+
+
+class Recorder:
+    """Writes a recording; whole only after `close`, until when it lies under a name of its own.
+
+    Parameters
+    ----------
+    path
+        Where; .npz.
+    camera
+        Of all frames.
+
+    Raises
+    ------
+    UsageError
+        The file's name does not end in .npz, or its folder is not there.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], camera: Camera) -> None:
+        self.path = Path(path)
+        if self.path.suffix.lower() != ".npz":
+            raise UsageError(f"{self.path}: a recording's name ends in .npz")
+        self.camera, self._times, self._names = camera, [0.0][:0], [""][:0]
+        self._temporary = self.path.with_name(f".{self.path.name}.{os.getpid()}.tmp")
+        try:
+            self._zip = zipfile.ZipFile(self._temporary, "w", zipfile.ZIP_DEFLATED, compresslevel=1)
+        except OSError as error:
+            raise UsageError(f"{self.path}: cannot be written: {error.strerror}") from None
+
+    def add(self, shot: Shot) -> None:
+        """One more frame, bit for bit."""
+        whole = shot.depth.astype(np.uint16)
+        self._write(f"depth_{len(self._times):06}", whole if np.array_equal(whole, shot.depth) else shot.depth)
+        self._times.append(shot.time)
+        self._names.append(shot.name)
+
+    def _write(self, name: str, array: NDArray[Any]) -> None:
+        with self._zip.open(f"{name}.npy", "w", force_zip64=True) as f:
+            np.lib.format.write_array(f, np.ascontiguousarray(array), allow_pickle=False)
+
+    def close(self) -> None:
+        """Write what is known at the end alone, and give the file its name."""
+        c = self.camera
+        self._write("camera", np.array([c.fx, c.fy, c.cx, c.cy, c.width, c.height], np.float64))
+        self._write("time", np.array(self._times, np.float64))
+        self._write("name", np.array(self._names or [""], dtype=np.str_)[: len(self._times)])
+        self._zip.close()
+        os.replace(self._temporary, self.path)
+
+
+class Recording:
+    """Reads a recording.
+
+    Raises
+    ------
+    FrameError
+        No such file, none of ours, or a damaged one.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            loaded = np.load(path, allow_pickle=False)
+            if not isinstance(loaded, np.lib.npyio.NpzFile):
+                raise ValueError("one array and no .npz")
+            self._data = loaded
+            numbers = np.asarray(self._data["camera"], np.float64)
+            self._times = np.asarray(self._data["time"], np.float64)
+            self._names = [str(n) for n in self._data["name"]]
+            if numbers.shape != (6,) or self._times.ndim != 1 or len(self._names) != len(self._times):
+                raise ValueError("camera, time and name do not fit")
+            fx, fy, cx, cy, width, height = (float(v) for v in numbers)
+            self._camera = Camera(fx, fy, cx, cy, int(width), int(height))
+        except FileNotFoundError:
+            raise FrameError(f"{path}: no such recording") from None
+        except (OSError, ValueError, KeyError, OverflowError, EOFError, zipfile.BadZipFile, GmapsError) as error:
+            raise FrameError(f"{path}: cannot be read as a recording: {error}; `--record` writes them") from None
+        if self._camera.width * self._camera.height > _MOST_PIXELS:
+            raise FrameError(f"{path}: {self._camera.width} x {self._camera.height} pixels, which no camera has")
+
+    @property
+    def camera(self) -> Camera:
+        """Of all frames."""
+        return self._camera
+
+    def __len__(self) -> int:
+        return len(self._times)
+
+    def __iter__(self) -> Iterator[Shot]:
+        size = (self._camera.height, self._camera.width)
+        for number, (time, name) in enumerate(zip(self._times.tolist(), self._names, strict=True)):
+            try:
+                depth = self._data[f"depth_{number:06}"]
+            except Exception as error:  # whatever a damaged archive leads zipfile and zlib to
+                raise FrameError(f"{self.path}: frame {number} cannot be read: {error}") from None
+            if depth.shape != size or depth.dtype not in (np.uint16, np.float32):
+                raise FrameError(f"{self.path}: frame {number} is {depth.shape} {depth.dtype}, not {size} mm")
+            yield Shot(depth.astype(np.float32), time, name)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._data.close()

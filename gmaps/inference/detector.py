@@ -1,0 +1,200 @@
+"""Finding hands in one depth image, without truth: candidates by depth, judged by the network's own maps."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gmaps.camera import Camera
+from gmaps.crop import CropParams, crop_frame
+from gmaps.errors import FrameError, UsageError
+from gmaps.frame import Crop, Cube, Frame
+from gmaps.inference.candidates import find_candidates
+from gmaps.skeleton import Skeleton
+
+Array = NDArray[np.float32]
+Side = Literal["right", "left"]
+Sides = Literal["right", "left", "auto"]
+#: A network says no more than this of what is no hand, and at least this of what is one, mostly: see the model card.
+SURE = 0.3
+#: Candidates, for each hand, that are looked at closely.
+CLOSELY = 2
+#: Hands nearer to each other than this, mm, are one.
+APART = 100.0
+
+
+class Judge(Protocol):
+    """What a detector needs of a network: `gmaps.inference.Predictor` has it."""
+
+    @property
+    def crop_params(self) -> CropParams:
+        """How its crops are made."""
+        ...
+
+    @property
+    def skeleton(self) -> Skeleton:
+        """Of its joints."""
+        ...
+
+    def judge(self, crops: Sequence[Crop]) -> tuple[Array, Array]:
+        """Joints (N, J, 3), mm, and confidence (N,), 0 to 1, of crops."""
+        ...
+
+
+class Found(NamedTuple):
+    """A hand.
+
+    Parameters
+    ----------
+    joints : (J, 3) float32
+        mm, camera axes.
+    confidence
+        From 0 to 1.
+    side
+        As which it was seen.
+    """
+
+    joints: Array
+    confidence: float
+    side: Side
+
+    @property
+    def center(self) -> NDArray[np.float64]:
+        """(3,): the middle of the joints' bounding box, mm."""
+        return middle(self.joints)
+
+    def box(self, camera: Camera) -> tuple[float, float, float, float]:
+        """left, top, width, height of the joints in the image, px."""
+        uv = camera.project(self.joints)[:, :2]
+        low, high = uv.min(axis=0), uv.max(axis=0)
+        return float(low[0]), float(low[1]), float(high[0] - low[0]), float(high[1] - low[1])
+
+
+def middle(joints: NDArray[np.floating]) -> NDArray[np.float64]:
+    """(3,): the middle of a bounding box, mm."""
+    result: NDArray[np.float64] = (joints.min(axis=0).astype(np.float64) + joints.max(axis=0)) / 2
+    return result
+
+
+def check_sides(side: str) -> tuple[Side, ...]:
+    """The sides that are asked for: one, or both with "auto".
+
+    Raises
+    ------
+    UsageError
+        It is none of the three.
+    """
+    sides: dict[str, tuple[Side, ...]] = {"right": ("right",), "left": ("left",), "auto": ("right", "left")}
+    if side not in sides:
+        raise UsageError(f"a hand's side is right, left or auto, got {side!r}")
+    return sides[side]
+
+
+class Detector:
+    """Hands in depth images.
+
+    Parameters
+    ----------
+    judge
+        A `Predictor`; its network has learnt right hands, and sees left ones in a mirror.
+    camera
+        Of the images.
+    depth_range
+        Where hands can be, mm.
+    side
+        "right", "left", or "auto": as whichever the network is surer of.
+    sure
+        Least confidence of a hand.
+    most
+        Candidates that are judged in one image.
+
+    Raises
+    ------
+    UsageError
+        A range that is none, or an unknown side.
+    """
+
+    def __init__(
+        self, judge: Judge, camera: Camera, *, depth_range: tuple[float, float] = (100.0, 1500.0),
+        side: str = "auto", sure: float = SURE, most: int = 6,
+    ) -> None:  # fmt: skip
+        near, far = depth_range
+        if not (np.isfinite([near, far]).all() and 0 <= near < far):
+            raise UsageError(f"a depth range is NEAR,FAR in mm, 0 <= NEAR < FAR, both finite: got {near:g},{far:g}")
+        if not 0 <= sure <= 1:
+            raise UsageError(f"a confidence is from 0 to 1, got {sure:g}")
+        self.judge, self.camera, self.depth_range = judge, camera, (near, far)
+        self.sides, self.sure, self.most = check_sides(side), sure, most
+        self._blank = np.full((len(judge.skeleton), 3), np.nan, np.float32)
+
+    def look(
+        self, depth: Array, centers: Sequence[Sequence[float] | NDArray[np.floating]], sides: Sequence[Side]
+    ) -> list[Found]:
+        """Judge cubes around some places, each as each of some sides; places without depth are left out.
+
+        Returns
+        -------
+        list of Found
+            Side by side for each place that holds something, places in their order.
+        """
+        params, crops, asked = self.judge.crop_params, [], []
+        frame = Frame(depth, self.camera, self._blank)
+        for center in centers:
+            x, y, z = (float(v) for v in center)
+            try:
+                crop = crop_frame(
+                    frame, Cube((x, y, z), params.half_side), size=params.size, projection=params.projection
+                )
+            except FrameError:
+                continue
+            for side in sides:
+                crops.append(crop if side == "right" else _mirrored(crop))
+                asked.append((side, crop.cube.center[0]))
+        if not crops:
+            return []
+        found = []
+        for joints, sure, (side, x) in zip(*self.judge.judge(crops), asked, strict=True):
+            own = joints.copy()
+            if side == "left":
+                own[:, 0] = np.float32(2 * x) - own[:, 0]
+            found.append(Found(own, float(sure), side))
+        return found
+
+    def detect(self, depth: Array, hands: int = 1, taken: Sequence[NDArray[np.float64]] = ()) -> list[Found]:
+        """Hands in an image, the surest first.
+
+        Parameters
+        ----------
+        depth : (H, W) float32
+            mm; 0 where nothing was seen.
+        hands
+            No more than so many.
+        taken
+            Middles of hands that are known already, mm.
+
+        Returns
+        -------
+        list of Found
+            Each with joints of a second look, whose cube is around the joints of the first.
+        """
+        params = self.judge.crop_params
+        known: tuple[tuple[float, float, float], ...] = tuple((float(c[0]), float(c[1]), float(c[2])) for c in taken)
+        places = find_candidates(depth, self.camera, params.half_side, self.depth_range, most=self.most, taken=known)
+        # As one side first: half the time, and a hand of the other side is still surer than what is none.
+        first = sorted(self.look(depth, [p.center for p in places], self.sides[:1]), key=lambda f: -f.confidence)
+        likely = [f.center for f in first[: CLOSELY * hands] if f.confidence >= 0.6 * self.sure]
+        chosen: list[Found] = []
+        # Stable: of two that are equally sure, the nearer.
+        for found in sorted(self.look(depth, likely, self.sides), key=lambda f: -f.confidence):
+            far = all(np.linalg.norm(found.center - c) > APART for c in (*(o.center for o in chosen), *taken))
+            if len(chosen) < hands and found.confidence >= self.sure and far:
+                chosen.append(found)
+        return chosen
+
+
+def _mirrored(crop: Crop) -> Crop:
+    """A crop seen in a mirror, about its cube's own middle."""
+    return Crop(np.ascontiguousarray(crop.depth[:, ::-1]), crop.cube, crop.joints_mm, crop.projection)
