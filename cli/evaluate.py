@@ -32,10 +32,15 @@ if TYPE_CHECKING:
 @click.option("--as-is", is_flag=True, help="Judge PRED.txt though another convention would explain its errors.")
 @click.option(
     "--pck",
-    default="box",
-    show_default=True,
     metavar="box|nsrm",
-    help="What the rate in the image is: ours, or NSRM's.",
+    help="What the rate in the image is: ours, the default, or NSRM's, the default of --metric pck.",
+)
+@click.option(
+    "--metric",
+    type=click.Choice(["errors", "pck"]),
+    default="errors",
+    show_default=True,
+    help="What is printed: errors in mm, or rates in the image at NSRM's thresholds.",
 )
 @click.option("--angles", metavar="FILE", help="Yaw and pitch of each frame, degrees, for viewpoint curves.")
 @click.option("--groups", metavar="FILE", help="A label a frame, such as its subject: mean errors by label.")
@@ -54,7 +59,8 @@ def evaluate(
     unit: float,
     order: str,
     as_is: bool,
-    pck: str,
+    pck: str | None,
+    metric: str,
     angles: str | None,
     groups: str | None,
     worst: int | None,
@@ -84,7 +90,8 @@ def evaluate(
     found = [
         evaluate_file(
             p, truth, protocol, coordinates=coords, axes=axes.split(","), unit=unit, order=places, as_is=as_is,
-            groups=labels, angles=turned, pck=pck,
+            groups=labels, angles=turned,
+            pck=pck or ("nsrm" if metric == "pck" else "box"),
         )
         for p in predictions
     ]  # fmt: skip
@@ -92,7 +99,7 @@ def evaluate(
         values = [e.to_dict() | ({} if worst is None else {"worst": _worst(e, truth, worst)}) for e in found]
         print_json(values if len(values) > 1 else values[0])
     else:
-        _print(found)
+        (_print_rates if metric == "pck" else _print)(found)
         if worst is not None:
             _print_worst([(e.name, _worst(e, truth, worst)) for e in found])
     for e in found:
@@ -140,6 +147,19 @@ def _print_worst(found: list[tuple[str, list[dict[str, Any]]]]) -> None:
     ]  # fmt: skip
     echo()
     print_table(rows, header, right=(1, len(header) - 3, len(header) - 2))
+
+
+def _print_rates(found: list[Evaluation]) -> None:
+    from gmaps.evaluation.evaluate import SIGMAS
+
+    frames, joints = found[0].errors.shape
+    echo(f"{found[0].protocol.name}: {frames:,} frames, {joints} joints. Within sigma of the hand's size, in %.\n")
+    rows = []
+    for e in found:
+        rates = [] if e.sigmas is None else [*e.sigmas, e.sigmas.mean()]
+        rows.append((e.name, *([f"{100 * v:.2f}" for v in rates] or ["-"] * (len(SIGMAS) + 1))))
+    header = ("method", *(f"PCK {t:.2f}" for t in SIGMAS), "mean")
+    print_table(rows, header, right=range(1, len(header)))
 
 
 def _print(found: list[Evaluation]) -> None:

@@ -31,6 +31,8 @@ from gmaps.evaluation.viewpoint import palm_angles, viewpoint_curves
 TABLE_MM = (10, 20, 30, 40)
 #: Thresholds of the 2D rate, in units of the hand's box.
 PCK_AT = (0.05, 0.1, 0.2)
+#: The sigmas of NSRM's table.
+SIGMAS = (0.04, 0.06, 0.08, 0.1, 0.12)
 #: No network is this bad, mm: another kind of coordinates, or another order of joints.
 _SUSPICIOUS_MM = 150.0
 
@@ -55,6 +57,8 @@ class Evaluation:
         Whether the angles come from the joints, by `palm_angles`.
     pck : (3,) float64, optional
         Share of joints within 0.05, 0.1 and 0.2 of the hand's box in the image.
+    sigmas : (5,) float64, optional
+        Share of joints within 0.04 to 0.12, by the definition that was asked for: NSRM's table.
     aligned
         Way -> (N, J) mm, errors after each alignment that the protocol judges, too: see `align`.
     """
@@ -66,6 +70,7 @@ class Evaluation:
     angles: NDArray[np.float64] | None = None
     derived_angles: bool = False
     pck: NDArray[np.float64] | None = None
+    sigmas: NDArray[np.float64] | None = None
     aligned: dict[str, NDArray[np.float64]] = field(default_factory=dict)
 
     @property
@@ -133,6 +138,9 @@ class Evaluation:
             }
         if self.pck is not None:
             found["pck_2d"] = dict(zip(map(str, PCK_AT), self.pck.tolist(), strict=True))
+        if self.sigmas is not None:
+            table = dict(zip(map(str, SIGMAS), self.sigmas.tolist(), strict=True))
+            found["pck_sigmas"] = {**table, "mean": float(self.sigmas.mean())}
         if self.angles is not None:
             found["viewpoint"] = {"derived": self.derived_angles}
             for name, (middle, mean, count) in viewpoint_curves(self.errors, self.angles).items():
@@ -204,18 +212,21 @@ def evaluate_joints(
     found = None if angles is None else np.asarray(angles, np.float64)
     middle = 0 if protocol.palm is None else protocol.palm[2]
     aligned = {way: joint_errors(align(a, b, way, middle), b) for way in protocol.aligned}
-    return Evaluation(name, protocol, errors, groups, found, derived, _pck(a, b, protocol, pck), aligned)
+    return Evaluation(name, protocol, errors, groups, found, derived, *_pck(a, b, protocol, pck), aligned)
 
 
 def _pck(
     a: NDArray[np.float64], b: NDArray[np.float64], protocol: Protocol, definition: str
-) -> NDArray[np.float64] | None:
-    """The rate in the image, where there is one: all joints before the camera, no true hand a single point."""
+) -> tuple[NDArray[np.float64] | None, NDArray[np.float64] | None]:
+    """The rates in the image, where there are some: all joints before the camera, no true hand a single point."""
     if not ((a[..., 2] > 0).all() and (b[..., 2] > 0).all()):
-        return None
+        return None, None
     px = [protocol.camera.project(p)[..., :2] for p in (a, b)]
     size = np.ptp(px[1], axis=1).max(axis=1)
-    return pck_2d(px[0], px[1], PCK_AT, size=size, definition=definition) if (size > 0).all() else None
+    if not (size > 0).all():
+        return None, None
+    near, table = (pck_2d(px[0], px[1], at, size=size, definition=definition) for at in (PCK_AT, SIGMAS))
+    return near, table
 
 
 def evaluate_file(

@@ -54,6 +54,15 @@ class Network(nn.Module):
         self.pose_loss: PoseLoss = "l1"
         self.origin: tuple[str, dict[str, Any]] | None = None
 
+    def begin_epoch(self, epoch: int) -> None:
+        """Told before each epoch of training, and when a run goes on within one: for what follows a schedule.
+
+        Parameters
+        ----------
+        epoch
+            From 0.
+        """
+
     def forward(self, *inputs: Tensor) -> Any:
         """Whatever `loss` and `decode` understand.
 

@@ -137,6 +137,7 @@ class Trainer:
         self.net.train()
         self.batches.epoch, self.batches.start = now.epoch, now.within
         self.data.set_epoch(now.epoch)
+        self.net.begin_epoch(now.epoch)
         saved, before = time.monotonic(), time.perf_counter()
         for batch in self._read():
             waited = time.perf_counter() - before

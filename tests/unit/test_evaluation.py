@@ -657,3 +657,17 @@ def test_what_python_alone_takes_for_a_number_is_none(tmp_path, word):
     path.write_text(f"10 {word}")
     with pytest.raises(PredictionError, match=f"'{word}' is not a finite number"):
         ev.read_angles(path, 1)
+
+
+def test_nsrms_table_is_that_of_its_definition():
+    protocol, rng = ev.get_protocol("nyu"), np.random.default_rng(3)
+    true = rng.normal(0, 40, (30, 14, 3)) + np.array([0, 0, 700])
+    made = true + rng.normal(0, 8, true.shape)
+    found = ev.evaluate_joints(made, true, protocol, pck="nsrm")
+    px = [protocol.camera.project(p)[..., :2] for p in (made, true)]
+    expected = ev.pck_2d(*px, (0.04, 0.06, 0.08, 0.1, 0.12), definition="nsrm")
+    np.testing.assert_allclose(found.sigmas, expected)
+    assert 0.05 < expected[0] < expected[-1] < 1
+    table = found.to_dict()["pck_sigmas"]
+    assert table["mean"] == pytest.approx(expected.mean())
+    assert table["0.12"] == pytest.approx(expected[-1])

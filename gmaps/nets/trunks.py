@@ -1,0 +1,99 @@
+"""What pose machines begin with: a crop down to features of an eighth or a quarter of its rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from gmaps.errors import UsageError
+from gmaps.nets.blocks import Residual, conv, pool
+
+#: VGG-19 up to its fourth block: channels of convolutions, and 0 where the maximum of 2 x 2 is taken.
+_VGG = (64, 64, 0, 128, 128, 0, 256, 256, 256, 256, 0, 512, 512, 512, 512)
+
+
+class Trunk(nn.Module):
+    """A crop (B, 1, S, S), resized where it is of another size, to features (B, C, S / step, S / step).
+
+    Parameters
+    ----------
+    size
+        S.
+    step
+        Of how many rows one is made.
+    body
+        The layers.
+    colours
+        Channels that they read; depth is given as often.
+    """
+
+    def __init__(self, size: int, step: int, body: nn.Module, colours: int = 1) -> None:
+        super().__init__()
+        if size % step or not 4 <= size // step <= 512:
+            raise UsageError(
+                f"the trunk makes one row of {step}: size is a multiple of that, 4 to 512 rows of it, not {size}"
+            )
+        self.size, self.step, self.body, self.colours = size, step, body, colours
+
+    def forward(self, depth: Tensor) -> Tensor:
+        """(B, 1, S', S') -> (B, C, H, H)."""
+        if depth.shape[-1] > self.size:
+            depth = functional.adaptive_avg_pool2d(depth, self.size)
+        elif depth.shape[-1] < self.size:
+            depth = functional.interpolate(depth, size=(self.size, self.size))
+        found: Tensor = self.body(depth.expand(-1, self.colours, -1, -1))
+        return found
+
+    def load(self, path: str) -> None:
+        """Weights of the convolutions from a file of torchvision's.
+
+        Raises
+        ------
+        UsageError
+            It cannot be read, or holds other layers; or this trunk has none that fit.
+        """
+        if self.colours != 3:
+            raise UsageError("pretrained weights are of the trunk vgg19: leave out pretrained, or say trunk=vgg19")
+        try:
+            state = torch.load(path, map_location="cpu", weights_only=True)
+            own = self.body[0].state_dict()  # type: ignore[index]
+            found = {name: state[f"features.{name}"] for name in own}
+            self.body[0].load_state_dict(found)  # type: ignore[index]
+        except Exception as error:  # whatever a file that is none makes torch raise
+            raise UsageError(
+                f"{path} holds no weights of VGG-19 ({type(error).__name__}: {error}): give torchvision's "
+                "vgg19-dcbb9e9d.pth"
+            ) from None
+
+
+def vgg19(size: int, width: int) -> Trunk:
+    """VGG-19's layers to the end of its fourth block, numbered as torchvision's are, and three more."""
+    layers: list[nn.Module] = []
+    before = 3
+    for channels in _VGG:
+        if not channels:
+            layers.append(nn.MaxPool2d(2))
+            continue
+        layer = nn.Conv2d(before, channels, 3, padding=1)
+        nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+        nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
+        layers += [layer, nn.ReLU(inplace=True)]
+        before = channels
+    last = nn.Sequential(conv(2, before, 512, 3), conv(2, 512, 512, 3), conv(2, 512, width, 3))
+    return Trunk(size, 8, nn.Sequential(nn.Sequential(*layers), last), 3)
+
+
+def handmap(size: int, width: int) -> Trunk:
+    """HandMap's stem."""
+    if width % 4:
+        raise UsageError(f"the trunk handmap has a width that is a multiple of 4, not {width}")
+    body = nn.Sequential(
+        conv(2, 1, 16, 5, stride=2), conv(2, 16, 32, 3), pool(2), conv(2, 32, width, 3), Residual(width, 2)
+    )
+    return Trunk(size, 4, body)
+
+
+TRUNKS: dict[str, Callable[[int, int], Trunk]] = {"vgg19": vgg19, "handmap": handmap}

@@ -1,0 +1,181 @@
+"""Pose machines with and without structure: their stages, losses, schedules, and whole runs from the command line."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from gmaps.cli import main
+
+import gmaps
+from gmaps.errors import StoreError, UsageError
+from gmaps.skeleton import get_skeleton
+
+torch = pytest.importorskip("torch")
+
+from gmaps.nets import build_network  # noqa: E402
+from gmaps.nets.pose_machine import FINGERS, LAMBDA, Stages  # noqa: E402
+from gmaps.nets.registry import NamedNetwork  # noqa: E402
+from gmaps.nets.trunks import vgg19  # noqa: E402
+from gmaps.training.fit import train  # noqa: E402
+from gmaps.training.log import read_log  # noqa: E402
+from gmaps.training.params import TrainParams  # noqa: E402
+
+SKELETON = get_skeleton("msra21")
+SMALL = {"trunk": "handmap", "size": 32, "width": 8, "kernel": 3}
+KINDS = ("heatmap", "limb_lpm_g1", "limb_lpm_g6", "limb_ldm_g6")
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    out = tmp_path_factory.mktemp("nsrm") / "hands.zarr"
+    return gmaps.build("synthetic", out, KINDS, limit=24, workers=0, map_size=8, crop_size=32, progress=False).path
+
+
+def batch_of(store):
+    from gmaps.training import GuidanceDataset, collate
+
+    data = GuidanceDataset(store, KINDS)
+    return collate([data[k] for k in range(4)])
+
+
+def run(*words):
+    done = CliRunner().invoke(main, list(map(str, words)), catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    return done.stdout
+
+
+@pytest.mark.parametrize(
+    ("model", "params", "limbs", "keypoints"),
+    [
+        ("cpm", {}, [], 6),
+        ("nsrm", {}, [7, 7, 7], 3),
+        ("nsrm", {"groups": "g1"}, [1, 1, 1], 3),
+        ("nsrm", {"groups": "g6", "mask": "ldm"}, [6, 6, 6], 3),
+        ("nsrm", {"stages": 4}, [7, 7], 2),
+    ],
+)
+def test_stages_are_as_published(model, params, limbs, keypoints):
+    net = build_network(model, SKELETON, **SMALL, **params)
+    found = net(torch.ones(2, 1, 32, 32))
+    assert [m.shape for m in found.limbs] == [(2, n, 8, 8) for n in limbs]
+    assert [m.shape for m in found.keypoints] == [(2, 21, 8, 8)] * keypoints
+    again = build_network(net.origin[0], SKELETON, **net.origin[1])
+    assert again.state_dict().keys() == net.state_dict().keys()
+
+
+def test_the_last_stages_see_features_structure_and_what_came_before():
+    net = build_network("nsrm", SKELETON, **SMALL)
+    seen = [stage[0][0].in_channels for stage in net.stages]
+    assert seen == [8, 8 + 7, 8 + 7, 8 + 7, 8 + 7 + 21, 8 + 7 + 21]
+    plain = build_network("cpm", SKELETON, **SMALL)
+    assert [stage[0][0].in_channels for stage in plain.stages] == [8] + [8 + 21] * 5
+    assert net.stages[1][0][0].kernel_size == (3, 3)
+    assert build_network("cpm", SKELETON, width=4).stages[1][0][0].kernel_size == (7, 7)
+
+
+def test_losses_are_sums_over_channels_and_means_over_cells(store):
+    net, batch = build_network("nsrm", SKELETON, **SMALL), batch_of(store)
+    heat = batch["maps"]["heatmap"]
+    limbs = torch.cat([batch["maps"]["limb_lpm_g1"], batch["maps"]["limb_lpm_g6"]], 1)
+    logits = torch.logit(limbs.clamp(1e-6, 1 - 1e-6))
+    output = Stages([heat, heat + 0.5, heat], [logits, torch.zeros_like(limbs), logits], torch.zeros(4, 8, 8, 8))
+    terms = net.loss(output, batch)
+    assert list(terms) == list(net.weights)
+    assert terms["keypoints_4"] == 0
+    assert terms["keypoints_5"].item() == pytest.approx(21 * 0.25)
+    assert terms["g1_2"].item() == pytest.approx(np.log(2), rel=1e-5)
+    assert terms["g6_2"].item() == pytest.approx(6 * np.log(2), rel=1e-5)
+    assert terms["g6_1"] < terms["g6_2"]
+    assert net.weights["g1_1"] == LAMBDA["lpm", "g1g6"] == 0.1
+    assert net.weights["g6_3"] == pytest.approx(FINGERS * 0.1)
+
+
+def test_limbs_weigh_a_tenth_after_twenty_epochs(store):
+    net, batch = build_network("nsrm", SKELETON, **SMALL), batch_of(store)
+    output = net(batch["depth"])
+    found = {}
+    for epoch in (0, 19, 20, 45):
+        net.begin_epoch(epoch)
+        found[epoch] = net.loss(output, batch)
+    assert found[19]["g1_1"] == found[0]["g1_1"]
+    assert (found[20]["g1_1"] / found[0]["g1_1"]).item() == pytest.approx(0.1)
+    assert (found[45]["g6_3"] / found[0]["g6_3"]).item() == pytest.approx(0.01)
+    assert found[45]["keypoints_6"] == found[0]["keypoints_6"]
+
+
+@pytest.mark.parametrize("perspective", [False, True])
+def test_peaks_are_read_out_on_the_skin(tmp_path, perspective):
+    how = {"projection": "perspective" if perspective else "orthographic"}
+    path = gmaps.build("synthetic", tmp_path / "x.zarr", ("heatmap",), limit=4, workers=0, progress=False, **how).path
+    from gmaps.training import GuidanceDataset, collate
+
+    data = GuidanceDataset(path, ("heatmap",))
+    batch = collate([data[k] for k in range(4)])
+    net = build_network("cpm", SKELETON, trunk="handmap", size=128, width=8, kernel=3, perspective=perspective)
+    output = Stages([batch["maps"]["heatmap"].float()], [], torch.zeros(4, 8, 32, 32))
+    found = net.decode(output, batch).numpy()
+    store = gmaps.open_store(path)
+    for k in range(4):
+        crop = store[k].crop
+        expected = gmaps.decode("heatmap", store[k].maps["heatmap"], crop)
+        inner = (np.abs(crop.joints_px(32) - 15.5) < 13).all(axis=1)
+        # Both take the hand's nearest cell; they may differ where two are as near.
+        assert np.median(np.abs(found[k] - expected)[inner]) < 0.3
+        assert np.quantile(np.abs(found[k] - expected)[inner], 0.9) < 2
+
+
+def test_a_network_that_begins_with_torchvisions_weights(tmp_path):
+    own = vgg19(64, 8)
+    state = {f"features.{name}": torch.full_like(v, 0.01) for name, v in own.body[0].state_dict().items()}
+    torch.save({**state, "classifier.0.weight": torch.zeros(3)}, tmp_path / "vgg19.pth")
+    net = build_network("nsrm", SKELETON, size=64, width=8, kernel=3, pretrained=str(tmp_path / "vgg19.pth"))
+    assert (net.trunk.body[0][0].weight == 0.01).all()
+    assert net(torch.ones(1, 1, 64, 64)).features.shape == (1, 8, 8, 8)
+    assert "pretrained" not in net.origin[1]  # a checkpoint holds the weights, and needs no file
+    (tmp_path / "none.pth").write_bytes(b"none")
+    with pytest.raises(UsageError, match=r"none.pth holds no weights of VGG-19"):
+        build_network("cpm", SKELETON, pretrained=str(tmp_path / "none.pth"))
+    with pytest.raises(UsageError, match="trunk vgg19"):
+        build_network("cpm", SKELETON, **SMALL, pretrained=str(tmp_path / "vgg19.pth"))
+
+
+@pytest.mark.parametrize(
+    ("params", "words"),
+    [({"groups": "g2"}, "g2"), ({"mask": "pml"}, "pml"), ({"trunk": "resnet"}, "resnet"), ({"stages": 3}, "even"),
+     ({"size": 30}, "30"), ({"groups": ""}, "cpm")],
+)  # fmt: skip
+def test_parameters_that_make_no_sense_are_refused(params, words):
+    with pytest.raises(UsageError, match=words):
+        build_network("nsrm", SKELETON, **{**SMALL, **params})
+
+
+def test_a_store_that_lacks_what_it_learns_from_is_refused_with_the_cure(store, tmp_path):
+    how = TrainParams(epochs=1, workers=0, batch=8)
+    lacking = NamedNetwork("nsrm", {**SMALL, "mask": "ldm", "groups": "g1"})
+    with pytest.raises(StoreError, match=r"gmaps store add .* limb_ldm_g1"):
+        train(gmaps.open_store(store), tmp_path / "a", lacking, how, device="cpu", progress=False)
+    coarse = NamedNetwork("nsrm", {**SMALL, "size": 64})
+    with pytest.raises(UsageError, match=r"size=32.*--map-size 16"):
+        train(gmaps.open_store(store), tmp_path / "b", coarse, how, device="cpu", progress=False)
+
+
+def test_from_training_to_evaluation(store, tmp_path):
+    out, words = tmp_path / "run", []
+    for key, value in SMALL.items():
+        words += ["-P", f"{key}={value}"]
+    first = ["train", store, "--model", "nsrm", *words, "-P", "decay_epochs=1", "--batch", 8, "--workers", 0,
+             "--log-steps", 1, "--quiet", "--validation", "0.2", "--out", out]  # fmt: skip
+    run(*first, "--epochs", 1)
+    run(*first, "--epochs", 2)
+    log = read_log(out / "log.csv")
+    rows = [r for r in log if r.get("g1_1")]
+    assert {"keypoints_4", "keypoints_6", "g1_1", "g6_3", "gradient_g1_1"} <= set(rows[0])
+    # A tenth in the second epoch, though that is a resumed run.
+    assert float(rows[-1]["g1_1"]) < 0.3 * float(rows[0]["g1_1"])
+    predicted = tmp_path / "joints.txt"
+    run("predict", store, "--checkpoint", out, "--out", predicted)
+    assert len(predicted.read_text().splitlines()) == 24
+    text = run("evaluate", predicted, "--groundtruth", store, "--dataset", "synthetic", "--metric", "pck")
+    assert "0.04" in text
+    assert "0.12" in text
