@@ -232,14 +232,14 @@ class HandMap(Network):
             terms["maps"] = map_losses(output.maps, batch, self._share)
         return terms
 
-    def confidence(self, output: Prediction) -> Tensor:
-        """(B,) from 0 to 1: each joint map's largest value, mean over joints; NaN without maps of nearness."""
+    def confidence(self, output: Prediction) -> Tensor | None:
+        """(B,) from 0 to 1: each joint map's largest value, mean over joints; None without maps of nearness."""
         if not output.maps:
-            return super().confidence(output)
+            return None
         kind, values = next(iter(output.maps[-1].items()))
         traits = map_traits(kind)
         if traits.value_range[1] != 1 or traits.loss != "smooth_l1":
-            return super().confidence(output)
+            return None
         joints = values.float()[:, : len(self.skeleton)].flatten(2)
         return joints.amax(dim=2).mean(dim=1).clamp(0, 1)
 

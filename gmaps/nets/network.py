@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from gmaps.errors import UsageError
@@ -130,16 +129,15 @@ class Network(nn.Module):
         name = self.origin[0] if self.origin else type(self).__name__
         raise UsageError(f"network {name} gives no mesh: train deephps, or fit one to its joints with `gmaps fit`")
 
-    def confidence(self, output: Any) -> Tensor:
-        """(B,) from 0 to 1: how sure it is that there is a hand, by its own maps; this one does not know: NaN.
+    def confidence(self, output: Any) -> Tensor | None:
+        """(B,) from 0 to 1: how sure it is that there is a hand, by its own maps; None where it does not know.
 
         Parameters
         ----------
         output
             As in `loss`.
         """
-        joints: Tensor = getattr(output, "joints", output)
-        return joints.new_full((len(joints),), float("nan"), dtype=torch.float32)
+        return None
 
 
 def to_mm(joints: Tensor, cube: Tensor) -> Tensor:

@@ -21,10 +21,11 @@ def decode_batch(net: Network, batch: dict[str, Any], device: Device) -> torch.T
 
 
 def decode_sure(net: Network, batch: dict[str, Any], device: Device) -> tuple[torch.Tensor, torch.Tensor]:
-    """As `decode_batch`, and (B,) the network's confidence; see `Network.confidence`."""
+    """As `decode_batch`, and (B,) the network's confidence, NaN where it has none; see `Network.confidence`."""
     with device.autocast():
         output = net(*(device.lay_out(x) for x in entries(batch, net.inputs)))
-    return net.decode(output, batch).float(), net.confidence(output).float()
+    joints, sure = net.decode(output, batch).float(), net.confidence(output)
+    return joints, joints.new_full((len(joints),), torch.nan) if sure is None else sure.float()
 
 
 def predict_batches(
