@@ -122,6 +122,11 @@ def build(maps: str | None, pairs: tuple[str, ...], quiet: bool, as_json: bool, 
     made = arguments(maps, pairs, options)
     if options["part"] is not None and not _given("dataset"):
         made |= _planned(options["out"], options["root"])
+        if ":" in made["dataset"]:
+            raise click.UsageError(
+                f"the plan says to run {made['dataset']}, and a plan alone runs no code: give --dataset "
+                f"{made['dataset']} and all options of the plan, if you trust it"
+            )
     report = run(**made, progress=not quiet)
     if as_json:
         print_json(report.to_dict())

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from gmaps.camera import Camera
 from gmaps.errors import DatasetError, FrameError, UsageError
 from gmaps.formats.label_lines import filled_lines, parse_number
+from gmaps.formats.regular import read_regular
 from gmaps.frame import Frame
 from gmaps.kernels import joints as joint_kernels
 from gmaps.kernels import raster
@@ -175,7 +176,7 @@ def load_centers(path: str | os.PathLike[str], camera: Camera, count: int) -> ND
     """
     file = Path(path)
     try:
-        lines, numbers = filled_lines(file.read_bytes())
+        lines, numbers = filled_lines(read_regular(file))
     except FileNotFoundError:
         raise DatasetError(f"{file}: no such centre file; --center takes 'joints', 'mean', 'com' or a file") from None
     except OSError as error:

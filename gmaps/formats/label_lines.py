@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gmaps.errors import DatasetError, FrameError
+from gmaps.formats.regular import open_regular
 
 #: No line of labels is longer than this: 64 words of 30 digits, and a path.
 LONGEST = 8192
@@ -81,7 +82,7 @@ def scan_file(
         Also when the file cannot be read, or is strictly read and has two such lines.
     """
     try:
-        with open(path, "rb", buffering=2**20) as f:
+        with open_regular(path) as f:
             lines, names = scan(f, str(path), parse_name)
     except OSError as error:
         raise DatasetError(
@@ -177,7 +178,7 @@ def read_line(path: Path, start: int, name: str) -> bytes:
         When it cannot be read.
     """
     try:
-        with open(path, "rb", buffering=0) as f:
+        with open_regular(path) as f:
             data = os.pread(f.fileno(), LONGEST, start)
     except OSError as error:
         raise FrameError(f"{name}: its labels cannot be read ({error.strerror or error}); restore {path}") from error

@@ -92,7 +92,8 @@ def check_files(root: Path, names: Iterable[str], kind: Kind, size: tuple[int, i
     bad = []
     for name in names:
         try:
-            file = os.open(f"{root}/{name}", os.O_RDONLY)  # a million times: no objects that are not needed
+            # A million times: no objects that are not needed.
+            file = os.open(f"{root}/{name}", os.O_RDONLY | os.O_NONBLOCK)
             try:
                 check_header(os.read(file, HEADER_BYTES), name, kind, size)
             finally:

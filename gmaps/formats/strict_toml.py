@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from gmaps.errors import DatasetError
+from gmaps.formats.regular import open_regular
 
 #: Bytes; a description of a data set is a page of text.
 _LARGEST = 2**18
@@ -176,7 +177,7 @@ def read_toml(path: Path) -> Table:
         No such file, too large a one, or one that is no TOML; the message has the line.
     """
     try:
-        with open(path, "rb") as f:
+        with open_regular(path) as f:
             data = f.read(_LARGEST + 1)
     except OSError as error:
         raise DatasetError(f"{path}: cannot be read ({error.strerror or error})") from error

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from gmaps.datasets.children import CAN_FORK, PATIENCE, each_in_child
 from gmaps.errors import GmapsError, UsageError
+from gmaps.formats.open_files import require_room
 from gmaps.pipeline.ledger import ShardRecord
 from gmaps.pipeline.plan import Plan
 from gmaps.pipeline.source import CropSource
@@ -30,6 +31,9 @@ MOST_DEADLY = 32
 GUARD = 'call gmaps.build below `if __name__ == "__main__":`, or with workers=0'
 #: Where a cluster of our own listens.
 LOOPBACK = "127.0.0.1"
+#: Files that a cluster of our own holds open here, and so many more for each of its workers; and that a worker holds
+#: besides a shard's, of which it writes one while it flushes another. Dask waits for ever where it may have no more.
+FILES, FILES_A_WORKER, FILES_OF_WORKER = 22, 12, 24
 #: Seconds for a scheduler to answer, and for its first worker to appear.
 CONNECT, FIRST_WORKER = 10, 60
 #: A worker has one core to itself.
@@ -103,6 +107,8 @@ def make_shards(
             yield record
             return
     deadly: list[int] = []
+    if scheduler is None:
+        check_open_files(min(plan.workers, len(todo)), len(plan.job.layout))
     with _client(scheduler, min(plan.workers, len(todo))) as client:
         yield from _submit(client, plan, payload, todo, deadly)
     for k in deadly:
@@ -125,6 +131,18 @@ def _in_fork(plan: Plan, source: CropSource, shard: int, suspects: frozenset[int
     work = partial(write_shard, source, replace(plan.job, suspects=suspects))
     _, made = next(each_in_child(work, [shard], PATIENCE + 10 * seconds))
     return made if isinstance(made, ShardRecord) else None
+
+
+def check_open_files(workers: int, arrays: int) -> None:
+    """Refuse workers where their files would be more than a process may have open.
+
+    Raises
+    ------
+    GmapsError
+        With the limit, and what to do.
+    """
+    needed = max(FILES + FILES_A_WORKER * workers, FILES_OF_WORKER + 2 * arrays)
+    require_room(needed, f"a build with {workers} workers", "build with --workers 0")
 
 
 def check_process(workers: int | None, scheduler: str | None) -> None:

@@ -10,6 +10,7 @@ All of them see one file system. A plan lies in the unfinished store, with the a
 from __future__ import annotations
 
 import os
+import stat
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +18,7 @@ from typing import Any
 
 from gmaps.datasets import list_datasets, loads_anywhere
 from gmaps.errors import StoreError, UsageError
+from gmaps.formats.regular import read_regular
 from gmaps.pipeline.ledger import Ledger
 from gmaps.pipeline.lock import build_lock
 from gmaps.pipeline.make import check_shared
@@ -83,9 +85,10 @@ def planned(out: str | os.PathLike[str], root: str | os.PathLike[str] | None = N
     Raises
     ------
     StoreError
-        Nothing is planned there.
+        Nothing is planned there; or code is to be run, and somebody else may have written so.
     """
     spec = _read_plan(out)[0]
+    _check_author(Path(f"{resolve_store(out)}.partial") / PLAN, spec.source["dataset"]["name"])
     options = dict(spec.source["dataset"])
     where = {"dataset": options.pop("name"), "root": options.pop("root", None), "split": options.pop("split", "all")}
     if root is not None:
@@ -93,13 +96,32 @@ def planned(out: str | os.PathLike[str], root: str | os.PathLike[str] | None = N
     return {**where, "dataset_options": options, "out": out, **spec.arguments()}
 
 
+def _check_author(path: Path, name: str) -> None:
+    """A plan names a data set. Where that is code of one's own, nobody else may be able to say which.
+
+    Raises
+    ------
+    StoreError
+        Another user wrote the plan, or can write where it lies.
+    """
+    if ":" not in name:
+        return
+    for place in (path, path.parent):
+        found = os.lstat(place)
+        if found.st_uid != os.geteuid() or found.st_mode & 0o022 or stat.S_ISLNK(found.st_mode):
+            raise StoreError(
+                f"{path} says to run {name}, and {place} is not yours alone to write: plan the build anew, or build "
+                "with --dataset and all options of the plan"
+            )
+
+
 def _read_plan(out: str | os.PathLike[str]) -> tuple[BuildSpec, Path]:
     """What was planned, and the final path of its store."""
     store = resolve_store(out)
     path = Path(f"{store}.partial") / PLAN
     try:
-        return BuildSpec.from_json(path.read_text()), store
-    except (OSError, ValueError, KeyError) as error:
+        return BuildSpec.from_json(read_regular(path).decode()), store
+    except (OSError, ValueError, KeyError, RecursionError) as error:
         raise StoreError(
             f"{path}: no plan can be read there ({error}); make one with `gmaps plan --out {out}` and the options of "
             "`gmaps build`"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import gmaps
 from gmaps.crop import CropParams
-from gmaps.errors import DatasetError, UsageError
+from gmaps.errors import DatasetError, GmapsError, UsageError
 from gmaps.maps import Encoder, MapParams, fingerprint, get_map, list_maps
 from gmaps.maps.encoder import name_maps
 from gmaps.pipeline.center_file import check_centers, check_label_axes
@@ -179,9 +179,10 @@ class BuildSpec:
         crop, maps, kept = self.crop, self.maps, self.attributes["maps"]
         return {
             "maps": maps.maps, "map_size": maps.size, "profile": maps.profile, "normalize": maps.normalize,
-            "bridge": maps.bridge, "limit": self.rows, "center": self.source.get("center") or crop.center,
+            "bridge": maps.bridge, "limit": self.rows, "silhouette": crop.silhouette,
+            "center": self.source.get("center") or crop.center,
             "half_side": crop.half_side, "crop_size": crop.size, "projection": crop.projection,
-            "dtype": kept["dtype"], "layout": kept["layout"], "shard_samples": self.shard_samples,
+            "dtype": kept["dtype"], "layout": kept.get("layout", "plain"), "shard_samples": self.shard_samples,
         }  # fmt: skip
 
     def to_json(self) -> str:
@@ -205,18 +206,39 @@ class BuildSpec:
         if not isinstance(values, dict) or values.get("plan") != PLAN_FORMAT:
             raise ValueError("it is no plan of this gmaps")
         spec = cls(values["attributes"], values["source"])
+        _check_source(spec.source)
         try:
             if spec.attributes["fingerprint"] != digest(spec.fingerprint):
                 raise ValueError("its fingerprint does not fit what it says")
-            _ = spec.arrays, spec.rows, spec.shard_samples, spec.name
-        except (KeyError, TypeError, AttributeError) as error:
+            _ = spec.arrays, spec.rows, spec.shard_samples, spec.name, spec.arguments()
+        except (KeyError, TypeError, AttributeError, IndexError, OverflowError, RecursionError) as error:
             raise ValueError(f"it lacks something: {error!r}") from error
+        except GmapsError as error:
+            raise ValueError(str(error)) from error
         return spec
 
 
 def _renamed(maps: dict[str, Any], kinds: Sequence[str]) -> dict[str, Any]:
     """A store's `maps` with other kinds, and their parameters."""
     return {k: v for k, v in maps.items() if k != "parameters"} | name_maps(kinds)
+
+
+def _check_source(source: Any) -> None:
+    """Refuse what is no source of frames: a plan lies where others may be able to write.
+
+    Raises
+    ------
+    ValueError
+        Saying what is none.
+    """
+    dataset = source.get("dataset") if isinstance(source, dict) else None
+    if not isinstance(dataset, dict) or not isinstance(dataset.get("name"), str):
+        raise ValueError("it names no data set")
+    wrong = [k for k, v in dataset.items() if not isinstance(v, str | int | float | None)]
+    wrong += [k for k in ("root", "split") if not isinstance(dataset.get(k), str | None)]
+    wrong += [] if isinstance(source.get("center"), str | None) else ["center"]
+    if wrong:
+        raise ValueError(f"its {wrong[0]} is neither a text nor a number")
 
 
 def _frames_fingerprint(source: FrameCrops, rows: int) -> dict[str, Any]:

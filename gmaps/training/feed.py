@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader
 
 from gmaps.augment.changes import Augment
 from gmaps.errors import StoreError, UsageError
+from gmaps.formats.open_files import require_room
 from gmaps.frame import Crop, Cube, Projection
 from gmaps.nets.inputs import ALWAYS, DERIVED, further_arrays, map_kinds
 from gmaps.nets.network import Network
@@ -119,6 +120,11 @@ class Batches:
             yield own[step * self.size : (step + 1) * self.size].tolist()
 
 
+#: Batches that each worker reads ahead; files that a loader holds open, and for each of its workers; tensors of a
+#: batch without maps.
+PREFETCH, FILES, FILES_A_WORKER, TENSORS = 4, 16, 10, 6
+
+
 class Loader(DataLoader[Item]):
     """A `DataLoader` that says in a sentence that shared memory, where its processes leave batches, is full."""
 
@@ -136,11 +142,22 @@ class Loader(DataLoader[Item]):
 def make_loader(
     data: GuidanceDataset, batches: Batches | list[list[int]], workers: int, pin: bool = False
 ) -> DataLoader[Item]:
-    """Batches of a data set, read ahead by worker processes."""
+    """Batches of a data set, read ahead by worker processes.
+
+    Raises
+    ------
+    GmapsError
+        Where these would hold more files open than a process may: PyTorch would wait for ever for a batch.
+    """
+    if workers:
+        # Each tensor of a batch that is made and not yet taken is an open file of its worker, and some are here.
+        tensors = TENSORS + 2 * len(data.maps) + len(data.arrays)
+        here, there = FILES + (FILES_A_WORKER + 2 * tensors) * workers, FILES + (PREFETCH + 1) * tensors
+        require_room(max(here, there), f"reading by {workers} workers", "take --workers 0")
     return Loader(
         data, batch_sampler=batches, collate_fn=collate, num_workers=workers, pin_memory=pin,
         persistent_workers=workers > 0,
-        prefetch_factor=4 if workers else None, multiprocessing_context="forkserver" if workers else None,
+        prefetch_factor=PREFETCH if workers else None, multiprocessing_context="forkserver" if workers else None,
         # Its own generator: else each start draws from the one that dropout uses, and resuming is one start more.
         generator=torch.Generator(),
     )  # fmt: skip

@@ -11,11 +11,13 @@ import pytest
 from scipy.io import loadmat, savemat
 
 import gmaps
+from gmaps.datasets import check_dataset
 from gmaps.datasets.write import tree
 from gmaps.errors import DatasetError
 from gmaps.pipeline import dispatch
 from gmaps.pipeline.ledger import ShardRecord
 from gmaps.store.checksums import verify_checksums
+from tests.safety.kit import bad, in_children
 from tests.trees import icvl_tree
 
 OPTIONS = {"maps": ("geodesic",), "crop_size": 32, "map_size": 8, "workers": 0, "progress": False}
@@ -158,3 +160,28 @@ def test_a_record_keeps_what_stands_for_its_files():
     assert ShardRecord.from_json(record.to_json()) == record
     with pytest.raises(ValueError, match="its frames are none"):
         ShardRecord.from_json(record.to_json().replace('"ab"', "7"))
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, lambda p: p.symlink_to("/dev/zero")], ids=["pipe", "device"])
+@pytest.mark.parametrize("name", ["msra", "nyu", "folder", "icvl"])
+@pytest.mark.parametrize("pattern", ["labels", "frames", "dataset.toml"])
+def test_pipes_and_devices_are_not_waited_for(tmp_path, name, pattern, make):
+    tree_of, labels = TREES[name]
+    root = tmp_path / "t"
+    tree_of(root)
+    frames = {"msra": "*/*/*_depth.bin", "nyu": "*/depth*.png", "folder": "**/*.png", "icvl": "**/*.png"}[name]
+    files = sorted(root.glob({"labels": labels, "frames": frames}.get(pattern, pattern)))
+    if not files:
+        pytest.skip("it has none")
+    for path in files[:2]:
+        path.unlink()
+        make(path)
+
+    def work(k):
+        if k == 0:
+            check_dataset(name, root)
+        else:
+            options = {**OPTIONS, "root": root, "split": "test" if name == "icvl" else "all"}
+            gmaps.build(name, tmp_path / "x.zarr", **options)
+
+    assert not bad(in_children(work, [0, 1], seconds=30, memory=1 << 30))

@@ -82,7 +82,8 @@ def read_joints_json(path: str | Path) -> NDArray[np.float64]:
     try:
         if file.stat().st_size > _LARGEST:
             raise PredictionError(f"{file}: {file.stat().st_size / 2**30:.1f} GiB is no file of joints")
-        data = file.read_bytes()
+        with file.open("rb") as stream:  # which may be a pipe
+            data = stream.read(_LARGEST)
     except OSError as error:
         raise PredictionError(f"{file}: cannot be read: {error.strerror or error}") from None
     return parse_joints_json(data, str(file))

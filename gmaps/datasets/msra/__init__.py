@@ -21,6 +21,7 @@ from gmaps.datasets.msra.bin_files import CAMERA, HEADER, WHOLE, parse_box, pars
 from gmaps.datasets.protocol import Protocol, palm_of
 from gmaps.datasets.reader import Reader, check_joints, digest, frame_numbers, read_bytes, some_names
 from gmaps.errors import DatasetError, FrameError, unknown_name
+from gmaps.formats.regular import open_regular, read_regular
 from gmaps.frame import Frame
 from gmaps.skeleton import get_skeleton
 
@@ -111,7 +112,7 @@ class _Gesture(NamedTuple):
 def _read_gesture(root: Path, folder: str) -> _Gesture:
     path, name = root / folder / _LABELS, f"{folder}/{_LABELS}"
     try:
-        joints, faults = parse_joints(path.read_bytes(), name)
+        joints, faults = parse_joints(read_regular(path), name)
     except OSError as error:
         raise DatasetError(f"{path}: cannot be read ({error.strerror or error}); restore the folder") from error
     numbers = frame_numbers(root / folder, _FRAME_FILE)
@@ -266,7 +267,7 @@ def _check_folder(root: Path, subject: str, gesture: str) -> Check:
     for number in numbers:
         name = f"{folder}/{number:06d}_depth.bin"
         try:
-            with open(root / name, "rb") as f:
+            with open_regular(root / name) as f:
                 size = os.fstat(f.fileno()).st_size
                 if size != WHOLE:
                     parse_header(f.read(HEADER.size), size, name)
