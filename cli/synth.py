@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import asdict
+from typing import Any
 
 import click
 
@@ -28,6 +29,13 @@ from ._terminal import echo
     type=click.Choice(["none", "structured", "tof"]),
     help="The camera's faults; by default those of the layout's own camera.",
 )
+@click.option("--poses", metavar="FILE|DEXYCB", help="Real poses: joints, a file of `gmaps fit`, or DexYCB.")
+@click.option("--skeleton", default="msra21", show_default=True, help="Order of the joints in --poses FILE.")
+@click.option("--unit", type=click.Choice(["mm", "m"]), default="mm", show_default=True, help="Of these joints.")
+@click.option(
+    "--side", type=click.Choice(["right", "left"]), default="right", show_default=True, help="Their hands'."
+)
+@click.option("--sequences", is_flag=True, help="A person's frames in a folder follow each other, as in a film.")
 @click.option("--quiet", is_flag=True, help="No progress.")
 @json_option
 def synth(
@@ -37,6 +45,11 @@ def synth(
     workers: int | None,
     seed: int,
     sensor: str | None,
+    poses: str | None,
+    skeleton: str,
+    unit: str,
+    side: Any,
+    sequences: bool,
     quiet: bool,
     as_json: bool,
 ) -> None:
@@ -48,15 +61,25 @@ def synth(
     folder   dataset.toml, 16-bit PNG and joints.csv for ten people, 640 x 480
     synhand  dataset.toml, depth, segmentation, joints and mesh a frame, 640 x 480
 
+    --poses shows real hands' poses on other people's hands, from other sides and through a sensor's noise.
+
     The same seed gives the same bytes, whatever the number of workers. OUT appears when it is complete; the same
     command again goes on where it was stopped.
     """
     from gmaps.datasets.write.tree import write_tree
     from gmaps.pipeline.progress import Progress
 
+    angles = None
+    if poses is not None:
+        from gmaps.datasets.write.real_poses import read_poses
+
+        angles = read_poses(poses, frames, skeleton=skeleton, unit=unit, side=side)
     count = workers if workers is not None else len(os.sched_getaffinity(0))
     with Progress(frames, show=not quiet) as bar:
-        report = write_tree(out, layout, frames, seed=seed, sensor=sensor, workers=count, progress=bar.update)
+        report = write_tree(
+            out, layout, frames, seed=seed, sensor=sensor, poses=angles, sequences=sequences, workers=count,
+            progress=bar.update,
+        )  # fmt: skip
     if as_json:
         print_json(asdict(report))
     else:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gmaps.camera import Camera
+from gmaps.synth.contact import free_pose
 from gmaps.synth.hand import HandShape, Pose, place_pose
 from gmaps.synth.poses import make_shape, random_pose, random_proportions, random_turn
 from gmaps.synth.skin import shape_rest, skin
@@ -91,7 +92,9 @@ def get_person(seed: int, subject: int) -> Person:
     return Person(shape, proportions, *shape_rest(shape.roots[None], shape.lengths[None], shape.girth[None]))
 
 
-def make_hand(seed: int, number: int, subject: int, family: str, stage: Stage) -> PosedHand:
+def make_hand(
+    seed: int, number: int, subject: int, family: str, stage: Stage, wanted: Array | None = None
+) -> PosedHand:
     """Frame `number` of a seed: a random pose of a family, in view.
 
     Parameters
@@ -104,28 +107,49 @@ def make_hand(seed: int, number: int, subject: int, family: str, stage: Stage) -
         One of `gmaps.synth.poses.FAMILIES`.
     stage
         Where.
+    wanted : (23,), optional
+        Angles, degrees, in the place of the family's, from which the hand is freed of contact.
     """
     rng = np.random.default_rng([_FRAMES, seed, number])
     person = get_person(seed, subject)
-    angles, pose = random_pose(family, person.shape, rng)
+    if wanted is None:
+        angles, pose = random_pose(family, person.shape, rng)
+    else:
+        angles, pose = free_pose(person.shape, wanted)
     pose = place_pose(pose, random_turn(rng), np.zeros(3))
-    pose = pose._replace(joints=pose.joints + _spot(pose.joints[0], stage, rng))
+    pose = pose._replace(joints=pose.joints + find_spot(pose.joints[0], stage, rng))
     return PosedHand(person, angles, pose, rng)
 
 
-def _spot(hand: Array, stage: Stage, rng: np.random.Generator) -> Array:
+def find_spot(hand: Array, stage: Stage, rng: np.random.Generator) -> Array:
     """(3,): the shift of a hand, given around any origin, to a random spot where the image shows all of it."""
-    camera = stage.camera
     shift = -(hand.min(axis=0) + hand.max(axis=0)) / 2
     z = hand[:, 2] + shift[2]
     shift[2] += max(rng.uniform(*stage.distance), stage.nearest - z.min())
-    z = hand[:, 2] + shift[2]
-    lenses = ((camera.fx, camera.cx, camera.width), (camera.fy, camera.cy, camera.height))
-    for axis, (focal, center, size) in enumerate(lenses):
-        # A joint stays in the image while the hand's shift is between these two.
-        low = ((stage.margin - center) * z / focal - hand[:, axis]).max()
-        high = ((size - 1 - stage.margin - center) * z / focal - hand[:, axis]).min()
+    for axis, (low, high) in enumerate(_room(hand, hand[:, 2] + shift[2], stage)):
         share = rng.uniform()
         shift[axis] = low + share * (high - low) if low < high else (low + high) / 2
     result: Array = shift
     return result
+
+
+def bring_into_view(hand: Array, stage: Stage) -> Array:
+    """(3,): the least shift of a hand (21, 3) that is near its place to where the image shows all of it."""
+    shift = np.zeros(3)
+    shift[2] = max(stage.nearest - hand[:, 2].min(), 0.0)
+    for axis, (low, high) in enumerate(_room(hand, hand[:, 2] + shift[2], stage)):
+        shift[axis] = min(max(0.0, low), high) if low < high else (low + high) / 2
+    return shift
+
+
+def _room(hand: Array, z: Array, stage: Stage) -> list[tuple[float, float]]:
+    """Along x and y, the least and the largest shift that keep in the image a hand whose joints are z away."""
+    camera = stage.camera
+    lenses = ((camera.fx, camera.cx, camera.width), (camera.fy, camera.cy, camera.height))
+    return [
+        (
+            float(((stage.margin - center) * z / focal - hand[:, axis]).max()),
+            float(((size - 1 - stage.margin - center) * z / focal - hand[:, axis]).min()),
+        )
+        for axis, (focal, center, size) in enumerate(lenses)
+    ]

@@ -18,8 +18,11 @@ from gmaps.datasets import check_dataset, load_dataset
 from gmaps.datasets.dexycb import recordings as dexycb_tree
 from gmaps.datasets.dexycb.label_file import parse_labels
 from gmaps.datasets.dexycb.recordings import SERIALS, SUBJECTS, HandRecording, in_split
+from gmaps.datasets.pose_file import right_hands
 from gmaps.datasets.write.dexycb_files import write_calibration, write_frame, write_meta
+from gmaps.datasets.write.real_poses import read_poses
 from gmaps.errors import DatasetError, FrameError, PredictionError, UnknownNameError, UsageError
+from gmaps.synth.fit_many import fit_hands
 from tests.object_scenes import held
 
 MANO = {"right": "20200709-subject-01_right", "left": "20200709-subject-01_left"}
@@ -113,6 +116,22 @@ def test_a_windows_crop_is_the_whole_images(whole, center):
         np.testing.assert_array_equal(cut.depth, whole_crop.depth)
         if center == "mean":
             np.testing.assert_allclose(cut.cube.center, ds.read(i).joints.mean(axis=0), atol=1e-3)
+
+
+def test_poses_are_read_of_right_and_left_hands(whole, tree):
+    data, seen = load_dataset("dexycb", whole[0]), []
+    for i in range(len(data)):
+        try:
+            seen.append(data.read(i).joints)
+        except FrameError:  # there is no hand
+            continue
+    fitted = fit_hands(right_hands(np.stack(seen), skeleton=data.skeleton.name))
+    assert fitted.error_mm.max() < 4  # the left ones as well
+    np.testing.assert_allclose(read_poses(whole[0], 1000), fitted.angles, atol=1e-6)
+    for file in tree.rglob("labels_000000.npz"):
+        file.write_bytes(b"no labels")
+    with pytest.raises(DatasetError, match="no frame"):
+        read_poses(tree, 1000)
 
 
 def test_the_index_knows_camera_and_time(whole):

@@ -40,12 +40,16 @@ PEOPLE = 10
 
 
 class Item(NamedTuple):
-    """Where a frame goes: a folder below the root, its number there, and who and what it shows."""
+    """Where a frame goes: a folder below the root, its number there, and who and what it shows.
+
+    Of a frame of a sequence also the number of the sequence's first frame in the folder.
+    """
 
     folder: str
     number: int
     subject: int
     family: str
+    first: int = 0
 
 
 class Made(NamedTuple):
@@ -289,3 +293,14 @@ def make_items(name: str, frames: int) -> list[Item]:
         raise UsageError(f"a tree holds at least one frame, not {frames}")
     place = get_layout(name).place
     return [place(n, frames) for n in range(frames)]
+
+
+def make_sequences(items: list[Item]) -> list[Item]:
+    """The same frames as sequences: one a person and folder, whose people follow one after the other."""
+    made = []
+    for _, group in groupby(items, key=lambda item: item.folder):
+        frames = list(group)
+        people = sorted(item.subject for item in frames)
+        for item, person in zip(frames, people, strict=True):
+            made.append(item._replace(subject=person, first=frames[people.index(person)].number))
+    return made

@@ -7,6 +7,7 @@ in `OUT.partial/.synth`; the same call again goes on from there.
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import json
 import os
 import shutil
@@ -22,9 +23,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gmaps.datasets.write.layouts import Item, Made, get_layout, make_items
+from gmaps.datasets.write.layouts import Item, Made, get_layout, make_items, make_sequences
 from gmaps.errors import GmapsError, UsageError
 from gmaps.shared_memory import check_shared_memory
+from gmaps.synth.motion import draw_angles, make_moving_hand
 from gmaps.synth.render import render_mesh
 from gmaps.synth.sensor import get_sensor
 from gmaps.synth.stage import make_hand
@@ -33,6 +35,8 @@ from gmaps.synth.stage import make_hand
 RELEASE = 2
 _BLOCK = 100
 _NOTES = ".synth"
+#: First word of a seed; others are in `gmaps.synth`.
+_POSES = 5
 
 
 @dataclass(frozen=True)
@@ -61,6 +65,8 @@ def write_tree(
     *,
     seed: int = 0,
     sensor: str | None = None,
+    poses: NDArray[np.float64] | None = None,
+    sequences: bool = False,
     workers: int = 1,
     progress: Callable[[int], None] | None = None,
 ) -> TreeReport:
@@ -78,6 +84,10 @@ def write_tree(
         Which ones: the same seed gives the same bytes, whatever the number of workers.
     sensor
         "none", "structured" or "tof"; by default the one that the real set's camera resembles.
+    poses : (P, 23), optional
+        Angles of real hands, degrees, which are shown in the place of the families': see `read_poses`.
+    sequences
+        A person's frames in a folder follow each other smoothly, see `gmaps.synth.motion`.
     workers
         Processes; up to 1 works in this one.
     progress
@@ -99,10 +109,15 @@ def write_tree(
     if path.is_symlink() or (path.exists() and (not path.is_dir() or any(path.iterdir()))):
         raise UsageError(f"{path} is there already and not empty: name a directory that is not, or remove it")
     partial = path.with_name(path.name + ".partial")
-    request = {"release": RELEASE, "layout": layout, "frames": frames, "seed": seed, "sensor": kind}
+    request: dict[str, Any] = {"release": RELEASE, "layout": layout, "frames": frames, "seed": seed, "sensor": kind}
+    if poses is not None:
+        request["poses"] = hashlib.sha256(np.ascontiguousarray(poses, np.float64).tobytes()).hexdigest()[:16]
+    if sequences:
+        request["sequences"] = True
+        items = make_sequences(items)
     try:
         with _hold(partial, request):
-            resumed = _fill(partial, request, items, workers, progress or (lambda count: None))
+            resumed = _fill(partial, request, items, poses, workers, progress or (lambda count: None))
             joints = np.concatenate([np.load(_note(partial, start)) for start in range(0, frames, _BLOCK)])
             get_layout(layout).finish(partial, items, joints)
             shutil.rmtree(partial / _NOTES)
@@ -144,8 +159,9 @@ def _note(partial: Path, start: int) -> Path:
 
 
 def _fill(
-    partial: Path, request: dict[str, Any], items: list[Item], workers: int, progress: Callable[[int], None]
-) -> int:
+    partial: Path, request: dict[str, Any], items: list[Item], poses: NDArray[np.float64] | None, workers: int,
+    progress: Callable[[int], None],
+) -> int:  # fmt: skip
     """Write all frames that are not there; returns how many were."""
     layout = get_layout(request["layout"])
     for folder in dict.fromkeys(item.folder for item in items):
@@ -156,7 +172,7 @@ def _fill(
     resumed = len(items) - sum(todo.values())
     if resumed:
         progress(resumed)
-    tasks = [(partial, request, start, items[start : start + count]) for start, count in todo.items()]
+    tasks = [(partial, request, start, items[start : start + count], poses) for start, count in todo.items()]
     if workers <= 1 or len(tasks) <= 1:
         for task in tasks:
             for _ in _write_frames(*task):
@@ -180,17 +196,24 @@ def _fill(
     return resumed
 
 
-def _write_block(partial: Path, request: dict[str, Any], start: int, items: list[Item]) -> None:
-    for _ in _write_frames(partial, request, start, items):
+def _write_block(
+    partial: Path, request: dict[str, Any], start: int, items: list[Item], poses: NDArray[np.float64] | None
+) -> None:
+    for _ in _write_frames(partial, request, start, items, poses):
         pass
 
 
-def _write_frames(partial: Path, request: dict[str, Any], start: int, items: list[Item]) -> Iterator[None]:
+def _write_frames(
+    partial: Path, request: dict[str, Any], start: int, items: list[Item], poses: NDArray[np.float64] | None
+) -> Iterator[None]:
     """Write frames `start` and on, yielding after each; when all are there, their joints say so."""
     layout = get_layout(request["layout"])
     joints = np.empty((len(items), 21, 3), np.float32)
     for k, item in enumerate(items):
-        made = make_frame(request["layout"], request["seed"], start + k, item, request["sensor"])
+        made = make_frame(
+            request["layout"], request["seed"], start + k, item, request["sensor"], poses,
+            bool(request.get("sequences")),
+        )  # fmt: skip
         layout.write(partial / item.folder, item, made)
         joints[k] = made.joints
         yield
@@ -199,10 +222,18 @@ def _write_frames(partial: Path, request: dict[str, Any], start: int, items: lis
     note.with_suffix(".new.npy").replace(note)
 
 
-def make_frame(layout: str, seed: int, number: int, item: Item, sensor: str) -> Made:
-    """Frame `number` of a tree, before it becomes files."""
+def make_frame(
+    layout: str, seed: int, number: int, item: Item, sensor: str, poses: NDArray[np.float64] | None = None,
+    sequences: bool = False,
+) -> Made:  # fmt: skip
+    """Frame `number` of a tree, before it becomes files; see `write_tree`."""
     stage = get_layout(layout).stage
-    scene = make_hand(seed, number, item.subject, item.family, stage)
+    if sequences:
+        step = item.number - item.first
+        scene = make_moving_hand(seed, number - step, step, item.subject, stage, poses)
+    else:
+        wanted = None if poses is None else draw_angles(poses, np.random.default_rng([_POSES, seed, number]))
+        scene = make_hand(seed, number, item.subject, item.family, stage, wanted)
     vertices = scene.vertices()
     image = render_mesh(vertices, stage.camera)
     faults = get_sensor(sensor)
