@@ -6,6 +6,7 @@ Where a system cannot fork safely, nothing is tried in a child.
 
 from __future__ import annotations
 
+import ctypes
 import os
 import pickle
 import select
@@ -24,6 +25,8 @@ T = TypeVar("T")
 CAN_FORK = sys.platform == "linux"
 #: Seconds after which a child that does one thing is thought to hang.
 PATIENCE = 60.0
+#: Of Linux' prctl: the signal that a process is sent when the thread that forked it ends.
+_DIE_WITH_PARENT = 1
 #: Before each outcome.
 _LENGTH = struct.Struct("=Q")
 
@@ -139,6 +142,8 @@ def _child(work: Callable[[int], Any], numbers: list[int], write: int) -> NoRetu
         # Ctrl-C in a terminal reaches children too; their parent ends them.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        # Whoever kills the parent means its children too: nothing is to write beside the build that comes next.
+        ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
         with os.fdopen(write, "wb") as pipe:
             for k in numbers:
                 content = _tried(work, k)

@@ -32,6 +32,19 @@ BEAT, DEAD = 10.0, 60.0
 #: Seconds for another process that only looks at a lock to be done with it.
 _LOOK = 60.0
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
+#: Open files of the locks that this process holds.
+_HELD: set[int] = set()
+
+
+def _let_go_in_child() -> None:
+    """A fork shares its parent's locks: were it to outlive the parent, a dead build's lock would be held on."""
+    for fd in _HELD:
+        with suppress(OSError):
+            os.close(fd)
+    _HELD.clear()
+
+
+os.register_at_fork(after_in_child=_let_go_in_child)
 
 
 @contextmanager
@@ -136,6 +149,7 @@ def _hold(path: Path, out: Path, what: str) -> int:
                 holder = _holder(fd, path)
                 if holder and _alive(holder, fd):
                     raise _locked(out, path, what, holder)
+                _HELD.add(fd)
                 return fd
             os.close(fd)
         except BaseException:
@@ -209,8 +223,10 @@ def _release(path: Path, fd: int) -> None:
     """Lets go of a lock; without a word, lest it hide why."""
     with suppress(OSError):
         path.unlink()
-    with suppress(OSError):
-        os.close(fd)
+    if fd in _HELD:  # not so in a fork, whose parent goes on
+        _HELD.discard(fd)
+        with suppress(OSError):
+            os.close(fd)
 
 
 def _holder(fd: int, path: Path) -> dict[str, Any] | None:

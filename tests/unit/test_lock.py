@@ -143,3 +143,30 @@ def test_an_error_inside_is_not_hidden_by_a_lock_that_cannot_go(out, monkeypatch
 
     with pytest.raises(ValueError, match="cause"):
         work()
+
+
+def test_a_fork_that_outlives_a_killed_build_holds_nothing(tmp_path):
+    out, forked = tmp_path / "x.zarr", tmp_path / "forked"
+    holder = os.fork()
+    if holder == 0:
+        with build_lock(out):
+            orphan = os.fork()
+            if orphan == 0:
+                time.sleep(30)
+                os._exit(0)
+            forked.with_suffix(".new").write_text(str(orphan))
+            forked.with_suffix(".new").rename(forked)
+            time.sleep(30)
+            os._exit(0)
+    until = time.monotonic() + 20
+    while not forked.exists() and time.monotonic() < until:
+        time.sleep(0.01)
+    os.kill(holder, signal.SIGKILL)
+    os.waitpid(holder, 0)
+    orphan = int(forked.read_text())
+    try:
+        os.kill(orphan, 0)  # it lives
+        with build_lock(out):
+            pass
+    finally:
+        os.kill(orphan, signal.SIGKILL)
