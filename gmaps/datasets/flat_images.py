@@ -245,6 +245,20 @@ def read_json(root: Path, name: str) -> bytes:
         raise DatasetError(f"{root}: {error}") from error
 
 
+def read_coco(info: DatasetInfo, root: Path, split: Split) -> tuple[FlatLabels, str]:
+    """A split's labels in `annotations/NAME_SPLIT.json`, COCO's form, and the folder that its images' names are in.
+
+    Raises
+    ------
+    DatasetError
+        There is no such file, or it holds something else.
+    """
+    name = f"annotations/{info.name}_{split}.json"
+    if not (root / name).is_file():
+        raise DatasetError(f"{root}: no {name} here; the tree must be {info.tree}")
+    return parse_coco(read_json(root, name), name), "imgs"
+
+
 def parse_scale(value: Any, name: str) -> float:
     """The option `scale`.
 

@@ -2,23 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from gmaps.datasets.base import Check, DatasetInfo, Split
-from gmaps.datasets.flat_images import (
-    SCALE,
-    SKELETON,
-    FlatImages,
-    FlatLabels,
-    check_images,
-    parse_coco,
-    parse_scale,
-    read_json,
-)
-from gmaps.errors import DatasetError
+from gmaps.datasets.flat_images import SCALE, SKELETON, FlatImages, check_images, parse_scale, read_coco
 
-FOLDER = "annotations"
 _SPLITS: tuple[Split, ...] = ("train", "test")
 
 INFO = DatasetInfo(
@@ -26,7 +16,7 @@ INFO = DatasetInfo(
     title="CMU Panoptic hands in single images: colour and 2D joints",
     homepage="http://domedb.perception.cs.cmu.edu/handdb.html",
     terms="Non-commercial research; see the homepage.",
-    tree=f"ROOT/{FOLDER}/{{panoptic_train.json, panoptic_test.json}} and ROOT/imgs/...; "
+    tree="ROOT/annotations/{panoptic_train.json, panoptic_test.json} and ROOT/imgs/...; "
     "one of the two may be missing",
     citation="T. Simon, H. Joo, I. Matthews, Y. Sheikh. Hand Keypoint Detection in Single Images using Multiview "
     "Bootstrapping. CVPR 2017.",
@@ -38,11 +28,7 @@ INFO = DatasetInfo(
 )
 
 
-def _read(root: Path, split: Split) -> tuple[FlatLabels, str]:
-    name = f"{FOLDER}/panoptic_{split}.json"
-    if not (root / name).is_file():
-        raise DatasetError(f"{root}: no {name} here; the tree must be {INFO.tree}")
-    return parse_coco(read_json(root, name), name), "imgs"
+_read = partial(read_coco, INFO)
 
 
 def load(root: Path, *, split: Split = "train", scale: Any = SCALE) -> FlatImages:
