@@ -46,6 +46,11 @@ def whole(tmp_path_factory):
 
 def snapshot(source, target, chance):
     """A copy as a power cut leaves it: of files that were not flushed yet, a part."""
+    target.mkdir(parents=True)
+    # The walk takes time: what it lists later may be newer. A ledger is on disk before anything else is made, so
+    # where it is not there yet, nothing is.
+    if not (source / "ledger.jsonl").exists():
+        return
     for path in sorted(source.rglob("*")):
         to = target / path.relative_to(source)
         if path.is_dir():
@@ -59,8 +64,13 @@ def snapshot(source, target, chance):
         if path.name.endswith(".tmp"):
             os.truncate(to, int(to.stat().st_size * chance.random()))
     ledger = target / "ledger.jsonl"
-    if ledger.exists() and chance.random() < 0.3:
-        os.truncate(ledger, max(ledger.stat().st_size - chance.randrange(200), 0))
+    if not ledger.exists():  # the store got its name during the walk: half of it is no state of any disk
+        shutil.rmtree(target)
+        return
+    if chance.random() < 0.3:
+        # Its first line is flushed before anything else is made; of the others the last may be cut off.
+        first = ledger.read_bytes().find(b"\n") + 1
+        os.truncate(ledger, max(ledger.stat().st_size - chance.randrange(200), first))
 
 
 def run_round(folder, whole, seed):
