@@ -12,7 +12,7 @@ from ._terminal import echo
 @click.argument("checkpoint")
 @click.option("--onnx", "out", required=True, metavar="OUT.onnx", help="The file to write.")
 @click.option("--model", metavar="MODULE:NAME", help="Where the checkpoint is of a network of your own.")
-@click.option("--overwrite", is_flag=True, help="Replace a file that is there.")
+@click.option("--overwrite", is_flag=True, help="Replace an earlier export.")
 @json_option
 def export_model(checkpoint: str, out: str, model: str | None, overwrite: bool, as_json: bool) -> None:
     """Write the network of CHECKPOINT as an ONNX file, for programs without PyTorch.

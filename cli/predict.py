@@ -68,11 +68,14 @@ def _predict_store(path: str, as_json: bool, options: dict[str, Any]) -> None:
 
     import numpy as np
 
-    from gmaps.evaluation.files import write_table
+    from gmaps.evaluation.files import holds_predictions, write_table
     from gmaps.evaluation.results import numbered_results, write_json_results
+    from gmaps.formats.outputs import check_place
     from gmaps.inference.predictor import Predictor, store_camera, to_uvd
     from gmaps.store import open_store
 
+    if options["out"] not in (None, "-"):
+        check_place(options["out"], holds_predictions)  # before the work, not after it
     store = open_store(path)
     camera, started = store_camera(store), time.perf_counter()
     predictor = Predictor(options["checkpoint"], device=options["device"], network=options["model"])
@@ -133,7 +136,7 @@ def _predict_frame(path: str, as_json: bool, options: dict[str, Any]) -> None:
         from gmaps.formats.ply import write_ply
 
         crop = predictor.crop(found, options["center"], options["depth_range"])
-        write_ply(options["mesh"], predictor.meshes([crop])[0], predictor.triangles)
+        write_ply(options["mesh"], predictor.meshes([crop])[0], predictor.triangles, [path])
     if options["save"] is not None:
         from gmaps.plot.overlay import frame_figure
         from gmaps.plot.sample import save_figure

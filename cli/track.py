@@ -41,10 +41,11 @@ def track(out: str, hands: int, overlay: str | None, record: str | None, no_filt
 
     predictor = open_judge(options)
     with contextlib.closing(open_shots(options)) as source, contextlib.ExitStack() as files:
+        read, names = [options["source"], options["checkpoint"]], predictor.skeleton
         tracker = Tracker(predictor, source.camera, hands=hands, smooth=not no_filter, **open_options(options))
-        writer = files.enter_context(contextlib.closing(TrackWriter(out, source.camera, predictor.skeleton, hands)))
-        film = files.enter_context(contextlib.closing(Film(overlay, options["fps"]))) if overlay else None
-        recorder = files.enter_context(contextlib.closing(Recorder(record, source.camera))) if record else None
+        writer = files.enter_context(contextlib.closing(TrackWriter(out, source.camera, names, hands, read)))
+        film = files.enter_context(contextlib.closing(Film(overlay, options["fps"], read))) if overlay else None
+        recorder = files.enter_context(contextlib.closing(Recorder(record, source.camera, read))) if record else None
 
         def note(shot: Shot, found: list[TrackedHand]) -> None:
             writer.add(shot.name, shot.time, found)

@@ -125,7 +125,7 @@ def _options(group: tuple[Callable[..., Any], ...]) -> Callable[[Callable[..., A
 )
 @click.option("--out", required=True, metavar="RUN", help="Folder of checkpoints and log.")  # fmt: skip
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
-@click.option("--overwrite", is_flag=True, help="Begin anew, whatever RUN holds.")
+@click.option("--overwrite", is_flag=True, help="Begin anew, in the place of the run that RUN holds.")
 @click.option("--checkpoint-minutes", type=float, default=5.0, show_default=True, help="Between checkpoints.")
 @click.option("--log-steps", type=click.IntRange(min=1), default=50, show_default=True, help="Between log rows.")
 @click.option("--quiet", is_flag=True, help="No progress.")

@@ -58,6 +58,10 @@ class DiskFullError(StoreError):
     """No space is left; all finished shards are kept."""
 
 
+class OutputError(UsageError):
+    """A file or folder that cannot be written, or would take the place of something that gmaps did not make."""
+
+
 class SharedMemoryError(GmapsError):
     """The machine's shared memory has no room for what processes hand over."""
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,12 @@ from numpy.typing import NDArray
 
 from gmaps.camera import Camera
 from gmaps.capture.shot import Shot
-from gmaps.errors import FrameError, GmapsError, UsageError
+from gmaps.errors import FrameError, GmapsError, OutputError, UsageError
+from gmaps.formats.outputs import holds_arrays, replacing
 
 _MOST_PIXELS = 2**24
+#: Files that a recording may replace.
+_RECORDING = holds_arrays("camera", "time", "name")
 
 
 class Recorder:
@@ -31,43 +35,87 @@ class Recorder:
         Where; .npz.
     camera
         Of all frames.
+    inputs
+        Paths that are read, which are not written.
 
     Raises
     ------
     UsageError
-        The file's name does not end in .npz, or its folder is not there.
+        The file's name does not end in .npz.
+    OutputError
+        It cannot be written, is one of `inputs`, or something else than a recording is there.
     """
 
-    def __init__(self, path: str | os.PathLike[str], camera: Camera) -> None:
-        self.path = Path(path)
+    def __init__(self, path: str | os.PathLike[str], camera: Camera, inputs: Iterable[object] = ()) -> None:
+        self.path, self._closed = Path(path), False
         if self.path.suffix.lower() != ".npz":
             raise UsageError(f"{self.path}: a recording's name ends in .npz")
         self.camera, self._times, self._names = camera, [0.0][:0], [""][:0]
-        self._temporary = self.path.with_name(f".{self.path.name}.{os.getpid()}.tmp")
+        self._whole = ExitStack()
+        place = self._whole.enter_context(replacing(self.path, _RECORDING, inputs))
         try:
-            self._zip = zipfile.ZipFile(self._temporary, "w", zipfile.ZIP_DEFLATED, compresslevel=1)
+            self._zip = zipfile.ZipFile(place, "w", zipfile.ZIP_DEFLATED, compresslevel=1)
         except OSError as error:
-            raise UsageError(f"{self.path}: cannot be written: {error.strerror}") from None
+            raise self._unwritable(error) from None
 
     def add(self, shot: Shot) -> None:
-        """One more frame, bit for bit."""
+        """One more frame, bit for bit.
+
+        Raises
+        ------
+        OutputError
+            The disk fails; `close` then keeps the frames before it.
+        """
         whole = shot.depth.astype(np.uint16)
         self._write(f"depth_{len(self._times):06}", whole if np.array_equal(whole, shot.depth) else shot.depth)
         self._times.append(shot.time)
         self._names.append(shot.name)
 
     def _write(self, name: str, array: NDArray[Any]) -> None:
-        with self._zip.open(f"{name}.npy", "w", force_zip64=True) as f:
-            np.lib.format.write_array(f, np.ascontiguousarray(array), allow_pickle=False)
+        try:
+            with self._zip.open(f"{name}.npy", "w", force_zip64=True) as f:
+                np.lib.format.write_array(f, np.ascontiguousarray(array), allow_pickle=False)
+        except OSError as error:
+            self._drop(f"{name}.npy")
+            raise self._unwritable(error) from error
+
+    def _drop(self, name: str) -> None:
+        """Cut off the array that failed, so that the list of those before it has room."""
+        archive = self._zip
+        if archive.filelist and archive.filelist[-1].filename == name:
+            archive.start_dir = archive.filelist.pop().header_offset
+            archive.NameToInfo.pop(name, None)
+        with suppress(OSError, AttributeError):
+            archive.fp.seek(archive.start_dir)  # type: ignore[union-attr]
+            archive.fp.truncate()  # type: ignore[union-attr]
 
     def close(self) -> None:
-        """Write what is known at the end alone, and give the file its name."""
+        """Write what is known at the end alone, and give the file its name.
+
+        Raises
+        ------
+        OutputError
+            The disk fails; nothing of the recording is kept then.
+        """
+        if self._closed:
+            return
+        self._closed = True
         c = self.camera
-        self._write("camera", np.array([c.fx, c.fy, c.cx, c.cy, c.width, c.height], np.float64))
-        self._write("time", np.array(self._times, np.float64))
-        self._write("name", np.array(self._names or [""], dtype=np.str_)[: len(self._times)])
-        self._zip.close()
-        os.replace(self._temporary, self.path)
+        with self._whole:
+            try:
+                self._write("camera", np.array([c.fx, c.fy, c.cx, c.cy, c.width, c.height], np.float64))
+                self._write("time", np.array(self._times, np.float64))
+                self._write("name", np.array(self._names or [""], dtype=np.str_)[: len(self._times)])
+                self._zip.close()
+            except OSError as error:
+                raise self._unwritable(error) from error
+            finally:
+                if self._zip.fp is not None:
+                    self._zip.fp.close()
+                    self._zip.fp = None
+
+    def _unwritable(self, error: OSError) -> OutputError:
+        return OutputError(f"{self.path}: cannot be written: {error.strerror or error}")
 
 
 class Recording:

@@ -7,17 +7,17 @@ trailing blanks, a byte order mark, and a frame's file name before its numbers.
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from gmaps.errors import PredictionError, UsageError
+from gmaps.errors import OutputError, PredictionError, UsageError
 from gmaps.formats.label_lines import filled_lines, parse_number
+from gmaps.formats.outputs import replacing
+from gmaps.formats.regular import open_regular
 
 #: Nothing of the field is larger: HANDS17 has 295,510 rows of 63 numbers, some 150 MB.
 _LARGEST = 2**31
@@ -101,7 +101,7 @@ def write_table(
     Parameters
     ----------
     path
-        The file; one that exists is replaced.
+        The file; other predictions that are there are replaced.
     values : (N, J, 3)
         u, v, d or x, y, z, all finite.
     names
@@ -112,7 +112,7 @@ def write_table(
     Raises
     ------
     PredictionError
-        Values that are not finite, naming the row; a file that cannot be written.
+        Values that are not finite, naming the row; a file that cannot be written, or holds something else.
     UsageError
         Another shape, or names that do not fit.
     """
@@ -133,21 +133,24 @@ def write_table(
 
 
 def replace_text(path: Path, text: str) -> None:
-    """Write a file at once or not at all; one that exists is replaced."""
-    temporary = ""
+    """Write predictions at once or not at all; other predictions that are there are replaced, and nothing else."""
     try:
-        with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=f".{path.name}.", delete=False) as f:
-            temporary = f.name
-            f.write(text)
-        # A temporary file is private; the result gets what the user's mask gives.
-        mask = os.umask(0)
-        os.umask(mask)
-        os.chmod(temporary, 0o666 & ~mask)
-        os.replace(temporary, path)
-    except OSError as error:
-        with suppress(OSError):
-            os.unlink(temporary)
-        raise PredictionError(f"{path}: cannot be written: {error.strerror or error}") from None
+        with replacing(path, holds_predictions) as place:
+            place.write_text(text)
+    except OutputError as error:
+        raise PredictionError(str(error)) from error
+
+
+def holds_predictions(path: Path) -> bool:
+    """Whether a file begins as predictions do: with a line of numbers, which may have a name, or a list of JSON."""
+    with open_regular(path) as file:
+        first = file.readline(1 << 16).decode(errors="replace").replace(",", " ").split()
+    if first and first[0].startswith("["):
+        return path.suffix == ".json"
+    try:
+        return len([float(word) for word in first[1:]]) > 1
+    except ValueError:
+        return False
 
 
 def read_angles(path: str | os.PathLike[str], rows: int) -> NDArray[np.float64]:

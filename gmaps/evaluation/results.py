@@ -55,7 +55,7 @@ def write_json_results(path: str, store: Store, joints: NDArray[Any]) -> None:
     Parameters
     ----------
     path
-        The file; one that exists is replaced.
+        The file; other predictions that are there are replaced.
     store
         That was predicted.
     joints : (N, J, 3)

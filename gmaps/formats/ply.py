@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from gmaps.formats.outputs import holds, replacing
+
+_COMMENT = b"comment millimetres; x right, y down, z forward"
+#: Meshes that `write_ply` wrote.
+MESH = holds(_COMMENT)
 _HEADER = """ply
 format binary_little_endian 1.0
-comment millimetres; x right, y down, z forward
+{comment}
 element vertex {vertices}
 property float x
 property float y
@@ -22,8 +27,10 @@ end_header
 """
 
 
-def write_ply(path: str | os.PathLike[str], vertices: ArrayLike, triangles: ArrayLike) -> None:
-    """Write a mesh; a file that is there is replaced when the new one is complete.
+def write_ply(
+    path: str | os.PathLike[str], vertices: ArrayLike, triangles: ArrayLike, inputs: Iterable[object] = ()
+) -> None:
+    """Write a mesh; one of ours that is there is replaced when the new one is complete.
 
     Parameters
     ----------
@@ -33,13 +40,18 @@ def write_ply(path: str | os.PathLike[str], vertices: ArrayLike, triangles: Arra
         mm.
     triangles : (T, 3)
         Whole numbers from 0 to V - 1.
+    inputs
+        Files that are not to be written.
+
+    Raises
+    ------
+    OutputError
+        It cannot be written, or something else is there.
     """
     points, faces = np.asarray(vertices, "<f4"), np.asarray(triangles)
     kind: Any = [("count", "u1"), ("corners", "<i4", 3)]
     rows = np.empty(len(faces), kind)
     rows["count"], rows["corners"] = 3, faces
-    head = _HEADER.format(vertices=len(points), faces=len(faces)).encode()
-    file = Path(path)
-    new = file.with_name(file.name + ".new")
-    new.write_bytes(head + points.tobytes() + rows.tobytes())
-    new.replace(file)
+    head = _HEADER.format(comment=_COMMENT.decode(), vertices=len(points), faces=len(faces)).encode()
+    with replacing(path, MESH, inputs) as place:
+        place.write_bytes(head + points.tobytes() + rows.tobytes())

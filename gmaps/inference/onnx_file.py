@@ -17,7 +17,8 @@ import torch
 from torch import Tensor, nn
 
 from gmaps.datasets import load_dataset
-from gmaps.errors import MissingExtraError, StoreError, UsageError
+from gmaps.errors import MissingExtraError, OutputError, UsageError
+from gmaps.formats.outputs import check_place, holds, replacing
 from gmaps.inference.predictor import Predictor
 from gmaps.nets.inputs import entries
 from gmaps.nets.network import Network
@@ -26,6 +27,8 @@ from gmaps.nets.network import Network
 TOLERANCE = 1e-4
 #: Of the standard: the oldest that PyTorch's exporter writes without a conversion.
 OPSET = 18
+#: The file's metadata, which stand at its end.
+_OURS = holds(b"gmaps")
 #: Frames of the synthetic hand that the file is checked on.
 _CHECKED = 5
 
@@ -76,7 +79,7 @@ def export_onnx(
     network
         MODULE:NAME, where the checkpoint is of a network of one's own.
     overwrite
-        Replace a file that is there.
+        Replace an earlier export.
 
     Returns
     -------
@@ -88,19 +91,16 @@ def export_onnx(
     ------
     MissingExtraError
         onnx, onnxscript or onnxruntime is not installed.
-    StoreError
-        There is such a file, or it cannot be written.
+    OutputError
+        There is such a file, or it cannot be written; or what is there is no export of ours.
     UsageError
         The network does something that ONNX cannot say, or ONNX Runtime's joints are others.
     """
     runtime = _libraries()
     path = Path(out)
-    if path.is_dir():
-        raise StoreError(f"{path} is a directory; name a file, such as {path / 'hand.onnx'}")
-    if not path.parent.is_dir():
-        raise StoreError(f"{path} cannot be written: there is no directory {path.parent}; make it, or choose another")
-    if path.exists() and not overwrite:
-        raise StoreError(f"{path} is there already; choose another name, or --overwrite to replace it")
+    if path.is_file() and not overwrite:
+        raise OutputError(f"{path} is there already; choose another name, or --overwrite to replace it")
+    check_place(path, _OURS, [checkpoint])  # before the work, not after it
     predictor = Predictor(checkpoint, device="cpu", network=network)
     names, tensors = _examples(predictor)
     joints_of = JointsOf(predictor.net).eval()
@@ -118,20 +118,14 @@ def export_onnx(
     if program is None:
         raise UsageError(f"{os.fspath(checkpoint)}: PyTorch's exporter gave no program")
     program.model.metadata_props["gmaps"] = json.dumps(_about(predictor))
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        program.save(partial)
-        worst = _difference(runtime, partial, joints_of, names, tensors)
+    with replacing(path, _OURS) as new:
+        program.save(new)
+        worst = _difference(runtime, new, joints_of, names, tensors)
         if not worst <= TOLERANCE:
             raise UsageError(
                 f"{os.fspath(checkpoint)}: ONNX Runtime's joints differ from PyTorch's by {worst:.2g} half sides of "
                 f"the cube, more than {TOLERANCE:g}: this network is not for ONNX"
             )
-        os.replace(partial, path)
-    except OSError as error:
-        raise StoreError(f"{path} cannot be written: {error.strerror or error}; choose another place") from error
-    finally:
-        partial.unlink(missing_ok=True)
     return worst
 
 

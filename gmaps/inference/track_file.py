@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -12,12 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gmaps.camera import Camera
-from gmaps.errors import UsageError
+from gmaps.errors import OutputError, UsageError
+from gmaps.formats.outputs import check_place, holds, holds_arrays, replacing
 from gmaps.inference.tracker import TrackedHand
 from gmaps.skeleton import Skeleton
 
 STATES = ("absent", "found", "tracking")
 SIDES = ("right", "left")
+#: Files of tracks that may be replaced.
+_ARRAYS, _LINES = holds_arrays("joints_mm", "raw_mm", "state_names"), holds(b'{"gmaps": "track"')
 
 
 class TrackWriter:
@@ -34,18 +38,26 @@ class TrackWriter:
         Of the joints.
     hands
         Most in a frame.
+    inputs
+        Paths that are read, which are not written.
 
     Raises
     ------
     UsageError
-        The name ends otherwise, or the file cannot be written.
+        The name ends otherwise.
+    OutputError
+        The file cannot be written, or holds something else than tracks.
     """
 
-    def __init__(self, path: str | os.PathLike[str], camera: Camera, skeleton: Skeleton, hands: int = 1) -> None:
+    def __init__(self, path: str | os.PathLike[str], camera: Camera, skeleton: Skeleton, hands: int = 1,
+                 inputs: Iterable[object] = ()) -> None:  # fmt: skip
         self.path, self.camera, self.skeleton, self.hands = os.fspath(path), camera, skeleton, hands
         suffix = Path(self.path).suffix.lower()
         if self.path != "-" and suffix not in (".npz", ".jsonl", ".json", ".txt"):
             raise UsageError(f"{self.path}: tracks are written as .jsonl or .npz")
+        self._inputs = tuple(inputs)
+        if self.path != "-":
+            check_place(self.path, _ARRAYS if suffix == ".npz" else _LINES, self._inputs)
         self._rows: list[tuple[str, float, list[TrackedHand]]] = []
         self._file: TextIO | None = None
         self._arrays = suffix == ".npz"
@@ -53,7 +65,7 @@ class TrackWriter:
             try:
                 self._file = sys.stdout if self.path == "-" else Path(self.path).open("w", encoding="utf-8")  # noqa: SIM115
             except OSError as error:
-                raise UsageError(f"{self.path}: cannot be written: {error.strerror}") from None
+                raise OutputError(f"{self.path}: cannot be written: {error.strerror}") from None
             self._line({"gmaps": "track", "format": 1, "camera": camera.to_dict(), "joints": list(skeleton.joints)})
 
     def add(self, name: str, time: float, hands: list[TrackedHand]) -> None:
@@ -70,9 +82,15 @@ class TrackWriter:
         }  # fmt: skip
 
     def _line(self, values: dict[str, Any]) -> None:
-        if self._file is not None:
+        if self._file is None:
+            return
+        try:
             self._file.write(json.dumps(values) + "\n")
             self._file.flush()
+        except BrokenPipeError:
+            raise  # whoever reads our output has seen enough
+        except OSError as error:
+            raise OutputError(f"{self.path}: cannot be written: {error.strerror}; what was written is kept") from None
 
     def close(self) -> None:
         """Write what is left, and close the file."""
@@ -93,18 +111,14 @@ class TrackWriter:
         with np.errstate(invalid="ignore"):
             uvd = self.camera.project(joints).astype(np.float32)
         c = self.camera
-        try:
-            with open(self.path, "wb") as file:
-                np.savez_compressed(
-                    file, joints_mm=joints, joints_uvd=uvd, raw_mm=raw, state=state, side=side, number=number,
-                    confidence=sure, time=np.array([t for _, t, _ in self._rows], np.float64),
-                    frame=np.array([n for n, _, _ in self._rows] or [""])[: len(self._rows)],
-                    camera=np.array([c.fx, c.fy, c.cx, c.cy, c.width, c.height], np.float64),
-                    joint_names=np.array(self.skeleton.joints), state_names=np.array(STATES),
-                    side_names=np.array(SIDES),
-                )  # fmt: skip
-        except OSError as error:
-            raise UsageError(f"{self.path}: cannot be written: {error.strerror}") from None
+        with replacing(self.path, _ARRAYS, self._inputs) as place, open(place, "wb") as file:
+            np.savez_compressed(
+                file, joints_mm=joints, joints_uvd=uvd, raw_mm=raw, state=state, side=side, number=number,
+                confidence=sure, time=np.array([t for _, t, _ in self._rows], np.float64),
+                frame=np.array([n for n, _, _ in self._rows] or [""])[: len(self._rows)],
+                camera=np.array([c.fx, c.fy, c.cx, c.cy, c.width, c.height], np.float64),
+                joint_names=np.array(self.skeleton.joints), state_names=np.array(STATES), side_names=np.array(SIDES),
+            )  # fmt: skip
 
 
 def _rounded(values: NDArray[np.floating]) -> list[list[float]]:

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from gmaps.datasets.pose_file import Side, read_joints, right_hands
 from gmaps.errors import DatasetError, UsageError
-from gmaps.formats.ply import write_ply
+from gmaps.formats.outputs import Ours, check_place, holds, holds_arrays, replacing
+from gmaps.formats.ply import MESH, write_ply
 from gmaps.skeleton import get_skeleton
 from gmaps.store import open_store
 from gmaps.synth.fit_many import FittedHands, fit_hands
@@ -21,6 +22,7 @@ from gmaps.synth.skin import hand_mesh
 _BLOCK = 256
 #: Arrays of a file of fitted hands, beside `joints`, `valid` and `side`.
 FITTED = FittedHands._fields
+_OURS = holds_arrays(*FITTED, "valid", "side")
 
 
 class Fitted(NamedTuple):
@@ -72,8 +74,13 @@ def fit_source(
     ------
     UsageError, DatasetError
         A source without joints that can be fitted.
+    OutputError
+        A file cannot be written, or something is there that is not its like.
     """
     begun = time.perf_counter()
+    for place, ours in ((out, _OURS), (vertices, _meshes()), (ply, MESH)):
+        if place is not None:  # before the work, not after it
+            check_place(place, ours, [source])
     joints = _joints(source, skeleton, unit, side)
     valid: Any = np.isfinite(joints).all(axis=(1, 2))
     if not valid.any():
@@ -84,20 +91,23 @@ def fit_source(
     mirror = np.array([-1.0, 1.0, 1.0] if side == "left" else [1.0, 1.0, 1.0])
     arrays: dict[str, Any] = {name: _spread(part, valid) for name, part in zip(FITTED, found, strict=True)}
     arrays["joints"] = _spread(found.pose().joints * mirror, valid)
-    kept = Path(out)
-    new = kept.with_name(kept.name + ".new.npz")
     arrays = {k: a.astype(np.float32) for k, a in arrays.items()}
-    np.savez_compressed(new, valid=valid, side=np.array(side), **arrays)
-    new.replace(kept)
+    with replacing(out, _OURS, [source]) as new, open(new, "wb") as file:
+        np.savez_compressed(file, valid=valid, side=np.array(side), **arrays)
     if vertices is not None:
-        _write_vertices(Path(vertices), found, valid, mirror)
+        _write_vertices(vertices, source, found, valid, mirror)
     if ply is not None:
         at = int(valid[:row].sum())
         faces = hand_mesh().triangles[:, ::-1] if side == "left" else hand_mesh().triangles
-        write_ply(ply, found.rows(slice(at, at + 1)).vertices()[0] * mirror, faces)
+        write_ply(ply, found.rows(slice(at, at + 1)).vertices()[0] * mirror, faces, [source])
     errors = found.error_mm
     return Fitted(len(joints), len(errors), time.perf_counter() - begun, float(errors.mean()),
                   float(np.median(errors)), float(np.percentile(errors, 95)))  # fmt: skip
+
+
+def _meshes() -> Ours:
+    """Files of meshes, by their shape."""
+    return holds(f", {len(hand_mesh().vertices)}, 3)".encode())
 
 
 def _joints(source: str | os.PathLike[str], skeleton: str, unit: str, side: Side) -> NDArray[np.float64]:
@@ -120,16 +130,19 @@ def _spread(part: NDArray[np.float64], valid: NDArray[np.bool_]) -> NDArray[np.f
 
 
 def _write_vertices(
-    path: Path, found: FittedHands, valid: NDArray[np.bool_], mirror: NDArray[np.float64]
+    path: str | os.PathLike[str], source: str | os.PathLike[str], found: FittedHands, valid: NDArray[np.bool_],
+    mirror: NDArray[np.float64],
 ) -> None:  # fmt: skip
-    new = path.with_name(path.name + ".new.npy")
+    """Written, not mapped: where the disk is full, a mapping ends the process."""
     shape = (len(valid), len(hand_mesh().vertices), 3)
-    kept = np.lib.format.open_memmap(new, "w+", np.float32, shape)
-    rows = np.flatnonzero(valid)
-    kept[~valid] = np.nan
-    for at in range(0, len(rows), _BLOCK):
-        part = slice(at, at + _BLOCK)
-        kept[rows[part]] = found.rows(part).vertices() * mirror
-    kept.flush()
-    del kept
-    new.replace(path)
+    before = np.concatenate([[0], np.cumsum(valid)])  # found hands before each row
+    with replacing(path, _meshes(), [source]) as new, open(new, "wb") as file:
+        header = {"descr": "<f4", "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(file, header)
+        for at in range(0, len(valid), _BLOCK):
+            rows = valid[at : at + _BLOCK]
+            block = np.full((len(rows), *shape[1:]), np.nan, "<f4")
+            part = slice(int(before[at]), int(before[at + len(rows)]))
+            if rows.any():
+                block[rows] = found.rows(part).vertices() * mirror
+            file.write(block.tobytes())

@@ -13,10 +13,11 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from gmaps.errors import PredictionError, UsageError
+from gmaps.errors import OutputError, UsageError
 from gmaps.evaluation.evaluate import Evaluation
 from gmaps.evaluation.metrics import THRESHOLDS_MM, Over
 from gmaps.evaluation.viewpoint import viewpoint_curves
+from gmaps.plot.sample import save_figure
 
 _STYLES = ("-", "--", "-.", ":")
 _LABELS: dict[Over, tuple[str, str]] = {
@@ -171,24 +172,24 @@ def save_figures(found: Sequence[Evaluation], place: str | os.PathLike[str]) -> 
 
     Raises
     ------
-    PredictionError
-        The place cannot be written.
+    OutputError
+        The place cannot be written, or something is there that was not drawn.
     """
     place = Path(place)
     try:
         if place.suffix and not place.is_dir():
-            evaluation_figure(found).savefig(place, dpi=120)
+            save_figure(evaluation_figure(found), place, dpi=120)
             return [place]
         place.mkdir(parents=True, exist_ok=True)
         written = []
         for name, draw in _panels(found).items():
             figure = _figure(1, 1, _title(found))
             draw(figure.subplots())
-            figure.savefig(place / f"{name}.png", dpi=120)
+            save_figure(figure, place / f"{name}.png", dpi=120)
             written.append(place / f"{name}.png")
         return written
-    except (OSError, ValueError) as error:
-        raise PredictionError(f"{place}: the picture cannot be written: {error}") from None
+    except OSError as error:
+        raise OutputError(f"{place}: the pictures cannot be written: {error.strerror or error}") from None
 
 
 def _title(found: Sequence[Evaluation]) -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gmaps.camera import Camera
-from gmaps.errors import UsageError
+from gmaps.errors import OutputError, UsageError
+from gmaps.formats.outputs import holds, replacing
 from gmaps.skeleton import Skeleton
 
 #: An animated picture holds no more frames than that: it is all in memory.
@@ -68,28 +70,37 @@ class Film:
         .mp4, .avi or .mkv: a film; .gif: an animated picture; a folder, made if it is not there: PNG files.
     fps
         Frames a second.
+    inputs
+        Paths that are read, which are not written.
 
     Raises
     ------
     UsageError
-        The name ends otherwise, or nothing can be written there.
+        The name ends otherwise.
+    OutputError
+        Nothing can be written there, or something is there: only an earlier .gif of ours is replaced.
     """
 
-    def __init__(self, path: str | os.PathLike[str], fps: float = 30.0) -> None:
+    def __init__(self, path: str | os.PathLike[str], fps: float = 30.0, inputs: Iterable[object] = ()) -> None:
         self.path, self.fps = Path(path), fps
         self._suffix = self.path.suffix.lower()
         self._video: Any = None
         self._pictures: list[Any] = []
-        self.count = 0
+        self.count, self._closed = 0, False
         if self._suffix and self._suffix not in (*_CODECS, ".gif"):
             raise UsageError(f"{self.path}: a film is {', '.join(_CODECS)}, .gif, or a folder of pictures")
+        self._whole = ExitStack()
+        if self._suffix:
+            ours = holds(b"gmaps") if self._suffix == ".gif" else None
+            self._place = self._whole.enter_context(replacing(self.path, ours, inputs))
+            return
         try:
-            if not self._suffix:
-                self.path.mkdir(parents=True, exist_ok=True)
-            elif not self.path.parent.is_dir():
-                raise FileNotFoundError(2, "there is no such folder", str(self.path.parent))
+            self.path.mkdir(parents=True, exist_ok=True)
+            there = next(self.path.iterdir(), None)
         except OSError as error:
-            raise UsageError(f"{self.path}: cannot be written: {error.strerror}") from None
+            raise OutputError(f"{self.path}: cannot be written: {error.strerror}") from None
+        if there is not None:
+            raise OutputError(f"{self.path} is not empty: name a folder that is, or a new one, for pictures")
 
     def add(self, picture: NDArray[np.uint8]) -> None:
         """One more picture (H, W, 3), BGR, all of one size.
@@ -113,16 +124,31 @@ class Film:
             if self._video is None:
                 code = cv2.VideoWriter.fourcc(*_CODECS[self._suffix])
                 size = (picture.shape[1], picture.shape[0])
-                self._video = cv2.VideoWriter(str(self.path), cv2.CAP_FFMPEG, code, self.fps, size)
+                self._video = cv2.VideoWriter(str(self._place), cv2.CAP_FFMPEG, code, self.fps, size)
             if not self._video.isOpened():
                 raise UsageError(f"{self.path}: this OpenCV cannot write it; take a folder, or .gif")
             self._video.write(picture)
         self.count += 1
 
     def close(self) -> None:
-        """Finish the file."""
-        if self._video is not None:
-            self._video.release()
-        if self._pictures:
-            first, *rest = self._pictures
-            first.save(self.path, save_all=True, append_images=rest, duration=round(1000 / self.fps), loop=0)
+        """Finish the file; a film without pictures is none.
+
+        Raises
+        ------
+        OutputError
+            It cannot be written.
+        """
+        if self._closed:
+            return
+        self._closed = True
+        with self._whole:
+            if self._video is not None:
+                self._video.release()
+            elif self._pictures:
+                first, *rest = self._pictures
+                first.save(
+                    self._place, save_all=True, append_images=rest, duration=round(1000 / self.fps), loop=0,
+                    comment=b"gmaps",
+                )  # fmt: skip
+            elif self._suffix:
+                self._whole.__exit__(OutputError, OutputError("no pictures"), None)

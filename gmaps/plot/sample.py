@@ -14,7 +14,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from gmaps.errors import UsageError
+from gmaps.errors import OutputError
+from gmaps.formats.outputs import holds, replacing
 from gmaps.frame import Crop
 from gmaps.maps import Scene, get_map
 from gmaps.maps.scene import Profile
@@ -24,6 +25,8 @@ from gmaps.store import Sample
 if TYPE_CHECKING:
     from gmaps.evaluation.of_store import Judged
 
+#: What Matplotlib leaves in its files; images of a camera do not have it.
+DRAWN = holds(b"atplotlib")
 #: Maps of a sample are shown for this many joints.
 _SHOWN = 4
 
@@ -33,13 +36,14 @@ def save_figure(figure: Figure, path: str | os.PathLike[str], dpi: int = 110) ->
 
     Raises
     ------
-    UsageError
-        The directory does not exist, or the suffix names no format.
+    OutputError
+        The directory does not exist, the suffix names no format, or the file there is no picture that was drawn.
     """
-    try:
-        figure.savefig(path, dpi=dpi)
-    except (OSError, ValueError) as error:
-        raise UsageError(f"{os.fspath(path)}: the picture cannot be written: {error}") from None
+    with replacing(path, DRAWN) as place:
+        try:
+            figure.savefig(place, dpi=dpi)
+        except ValueError as error:
+            raise OutputError(f"{os.fspath(path)}: the picture cannot be written: {error}") from None
 
 
 def draw_bones(axes: Axes, px: NDArray[np.floating], skeleton: Skeleton, size: float = 5.0) -> None:

@@ -12,7 +12,6 @@ import json
 import math
 import os
 import re
-import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -22,9 +21,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gmaps.errors import DiskFullError, MissingExtraError, StoreError, UsageError, unknown_name
+from gmaps.errors import DiskFullError, MissingExtraError, StoreError, unknown_name
+from gmaps.store.export_folder import ANNOTATION, export_folder, note_files
 from gmaps.store.local import Store
-from gmaps.store.writer import temporary_name
 
 if TYPE_CHECKING:
     import h5py
@@ -33,8 +32,6 @@ if TYPE_CHECKING:
 PIECE_BYTES = 16 << 20
 #: Rows in a chunk of the small tables.
 _TABLE_ROWS = 1024
-#: The file of labels, by which an export is known.
-ANNOTATION = "annotation"
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -77,7 +74,9 @@ def export_hdf5(
     MissingExtraError
         When h5py is not installed.
     UsageError
-        When `out` is there already and not to be replaced, or is no export.
+        When `out` is there already and not to be replaced, or is no export, or holds more than the export.
+    StoreLockedError
+        When another process exports there now.
     UnknownNameError
         For a kind that the store does not have.
     DiskFullError
@@ -91,24 +90,23 @@ def export_hdf5(
     for kind in kinds:
         if kind not in store.maps:
             raise unknown_name(f"map in {store.path}", kind, store.maps)
-    target = Path(os.path.abspath(out))
-    _check_target(target, overwrite)
-    temporary = temporary_name(target)
-    with _disk(target, temporary):
-        temporary.mkdir(parents=True)
+    target = Path(os.path.realpath(out))
+    with _disk(target), export_folder(target, overwrite) as folder:
+        opened: dict[str, h5py.File] = {}
         with ExitStack() as files:
 
             def create(name: str) -> h5py.File:
-                return files.enter_context(h5py.File(temporary / name, "w"))
+                opened[name] = files.enter_context(h5py.File(folder / name, "w"))
+                return opened[name]
 
             rows = int(store.column("valid").sum())
             columns = _columns(store, rows, kinds, names or {}, create)
+            note_files(opened[ANNOTATION], list(opened))
             _stream(store, columns, progress or (lambda rows: None))
-        written = sorted(p.name for p in temporary.iterdir())
+        written = sorted(opened)
         for name in written:
-            with (temporary / name).open("rb") as f:
+            with (folder / name).open("rb") as f:
                 os.fsync(f.fileno())
-        _publish(temporary, target)
     return [target / name for name in written]
 
 
@@ -182,31 +180,12 @@ def _stream(store: Store, columns: Sequence[_Column], progress: Callable[[int], 
         progress(len(piece))
 
 
-def _check_target(target: Path, overwrite: bool) -> None:
-    if not target.exists() or (target.is_dir() and not any(target.iterdir())):
-        return
-    if not overwrite:
-        raise UsageError(f"{target} is there already: choose another place, or use --overwrite to replace it")
-    if not (target / ANNOTATION).is_file():
-        raise UsageError(f"{target} is no export of ours (no file {ANNOTATION} in it): choose another place")
-
-
-def _publish(temporary: Path, target: Path) -> None:
-    old = temporary.with_suffix(".old")
-    if target.exists():
-        target.rename(old)
-    temporary.rename(target)
-    if old.exists():
-        shutil.rmtree(old)
-
-
 @contextmanager
-def _disk(target: Path, temporary: Path) -> Iterator[None]:
-    """Errors of the disk as ours, and nothing left behind."""
+def _disk(target: Path) -> Iterator[None]:
+    """Errors of the disk as ours."""
     try:
         yield
-    except BaseException as error:
-        shutil.rmtree(temporary, ignore_errors=True)
+    except Exception as error:
         # HDF5 tells what the system said in its text alone, where it met it while closing.
         said = str(error)
         if isinstance(error, OSError | RuntimeError):
@@ -215,6 +194,6 @@ def _disk(target: Path, temporary: Path) -> Iterator[None]:
                 raise DiskFullError(
                     f"{target}: the disk is full. Nothing of the export is kept: make room"
                 ) from error
-            if isinstance(error, OSError):
-                raise StoreError(f"{target} cannot be written: {error.strerror or error}") from error
+            why = getattr(error, "strerror", None) or error
+            raise StoreError(f"{target} cannot be written: {why}") from error
         raise

@@ -13,7 +13,7 @@ from gmaps.training.device import open_device
 from gmaps.training.feed import Transform
 from gmaps.training.params import RunState, TrainParams, ended
 from gmaps.training.resume import resume
-from gmaps.training.run_folder import run_folder
+from gmaps.training.run_folder import move_others_aside, run_folder
 from gmaps.training.trainer import Trainer
 
 __all__ = ["Trainer", "train"]
@@ -42,7 +42,7 @@ def train(
     params
         How to train.
     overwrite
-        Begin anew, whatever `out` holds.
+        Begin anew; what `out` holds of an earlier run is replaced, and what no run left there is moved aside.
     transform
         Called with each item that is trained on.
     progress
@@ -75,7 +75,10 @@ def train(
             log_steps=log_steps,
         )  # fmt: skip
         last = out / "last.pt"
-        if last.exists() and not overwrite:
+        resumes = last.exists() and not overwrite
+        if opened.first and not resumes:
+            move_others_aside(out)
+        if resumes:
             resume(trainer, last)
             if why := ended(params, trainer.progress):
                 _log.info(

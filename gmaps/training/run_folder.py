@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import logging
 import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 
+from gmaps.formats.regular import open_regular
+from gmaps.training.checkpoint import CheckpointError, load_checkpoint
+from gmaps.training.log import COLUMNS
 from gmaps.training.params import TrainingError
 
+_log = logging.getLogger("gmaps")
+_HEADER = ",".join(COLUMNS[:6]).encode()
 #: What `save_checkpoint` writes before it gives it its name.
 _TEMPORARY = re.compile(r"\.(last|best)\.pt\.\d+\.tmp")
 
@@ -51,6 +58,43 @@ def run_folder(path: Path, first: bool = True) -> Iterator[None]:
     finally:
         if fd is not None:
             os.close(fd)
+
+
+def move_others_aside(path: Path) -> None:
+    """Before a run begins: what bears the name of one of its files and was not left by a run gets another name.
+
+    Parameters
+    ----------
+    path
+        The run's folder, locked.
+
+    Raises
+    ------
+    TrainingError
+        Something cannot be moved.
+    """
+    for name in ("last.pt", "best.pt", "log.csv"):
+        file = path / name
+        if not os.path.lexists(file) or _of_a_run(file):
+            continue
+        free = next(p for k in count(1) if not os.path.lexists(p := path / f"{name}.kept-{k}"))
+        try:
+            file.rename(free)
+        except OSError as error:
+            raise TrainingError(f"{file} cannot be moved aside: {error.strerror or error}") from error
+        _log.info("%s was not left by a run, or is damaged: moved to %s", file, free)
+
+
+def _of_a_run(file: Path) -> bool:
+    try:
+        if file.suffix == ".pt":
+            load_checkpoint(file)
+            return file.is_file()
+        with open_regular(file) as log:
+            begun = log.read(len(_HEADER))
+    except (OSError, CheckpointError):
+        return False
+    return _HEADER.startswith(begun)  # a kill may have left less than the header
 
 
 def _lock(fd: int, path: Path) -> None:
