@@ -179,7 +179,7 @@ def _codec(meta: Mapping[str, Any], item: tuple[int, ...]) -> tuple[str, int, st
     chunk, separator = _configuration(meta.get("chunk_grid"), "regular", "chunk_shape"), "/"
     encoding = meta.get("chunk_key_encoding")
     foreign = "foreign", 0, ""
-    if not _sizes(chunk) or tuple(chunk[1:]) != item or not 1 <= chunk[0] <= _MOST_ROWS:
+    if not _sizes(chunk) or not chunk or tuple(chunk[1:]) != item or not 1 <= chunk[0] <= _MOST_ROWS:
         return foreign
     if not isinstance(encoding, dict) or encoding.get("name") != "default":
         return foreign

@@ -137,7 +137,7 @@ def test_killed_and_resumed_to_the_same_weights(store, tmp_path):
     code = "import torch; torch.set_num_threads(1); from gmaps.cli import main; main()"
     command = [sys.executable, "-c", code, "train", *params, "--checkpoint-minutes", "0"]
     with subprocess.Popen([*command, "--out", str(killed)]) as process:
-        for _ in range(600):
+        for _ in range(3000):
             if (killed / "log.csv").exists() and len((killed / "log.csv").read_text().splitlines()) > 18:
                 break
             assert process.poll() is None
