@@ -31,6 +31,7 @@ _COMMANDS = {
     "predict": "Predict joints with a trained network, of a store or of one depth image.",
     "fit": "Fit the hand to joints of a store or a file: angles, bones and meshes.",
     "export-model": "Write a trained network as an ONNX file, checked against PyTorch.",
+    "view": "Look at a store, a run or a recording in the browser.",
     "detect": "Find hands in depth images, of a folder, a video, a recording or a camera.",
     "track": "Find and follow hands: joints in every frame, of files or of a camera.",
     "doctor": "Versions, cores, memory, caches.",

@@ -106,6 +106,16 @@ class Predictor:
         """Of the crops that it has learnt: "size", pixels a side; "half_side" of the cube, mm; "projection"."""
         return {name: self._state["crop"][name] for name in ("size", "half_side", "projection")}
 
+    def check(self, store: Store) -> None:
+        """Refuse a store of other crops than the network has learnt.
+
+        Raises
+        ------
+        CheckpointError
+            The message says in what they differ.
+        """
+        check_store(self._state, store, self.checkpoint)
+
     def batch(self, crops: Sequence[Crop]) -> dict[str, Any]:
         """What the network reads of crops, all of one size, as tensors on the CPU; and "cube", (N, 4), mm."""
         return batch_of(crops, self.net.inputs, self.net.size, self._state["maps"], self.skeleton)
@@ -217,7 +227,7 @@ class Predictor:
 
     def store(self, store: Store, *, batch: int = 128, workers: int = 0) -> Predictions:
         """Joints of every row of a store of crops such as the checkpoint has learnt; see `predict_store`."""
-        check_store(self._state, store, self.checkpoint)
+        self.check(store)
         lacking = [kind for kind in map_kinds(self.net.inputs) if kind not in store.maps]
         data = make_dataset(store, self.net, learn=False, on_the_fly=bool(lacking))
         joints = np.full((len(store), len(store.skeleton), 3), np.nan, np.float32)

@@ -51,6 +51,28 @@ def centers(index: NDArray[np.integer], crop: Crop, size: int) -> NDArray[np.flo
     return result
 
 
+def as_image(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """A map as images, one a channel: itself in the plane; voxels with rows y and columns x.
+
+    Parameters
+    ----------
+    values : (H, W, C) or (V, V, V, C)
+        Of voxels what is largest along z is seen, or the middle cut where all have a value.
+
+    Returns
+    -------
+    (H, W, C) float32
+    """
+    if values.ndim == 3:
+        return values
+    if np.count_nonzero(values) > values.size / 2:
+        seen = values[:, :, values.shape[2] // 2]
+    else:
+        at = np.abs(values).argmax(axis=2)[:, :, None]
+        seen = np.take_along_axis(values, at, axis=2)[:, :, 0]
+    return seen.swapaxes(0, 1)
+
+
 def joint_cells(crop: Crop, size: int) -> NDArray[np.int64]:
     """(J,) int64: the raveled voxel of each joint, of one outside the cube the nearest."""
     at = np.floor((crop.joints.astype(np.float64) + 1) / 2 * size)

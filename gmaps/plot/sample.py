@@ -19,6 +19,7 @@ from gmaps.formats.outputs import holds, replacing
 from gmaps.frame import Crop
 from gmaps.maps import Scene, get_map
 from gmaps.maps.scene import Profile
+from gmaps.maps.volumetric import as_image
 from gmaps.skeleton import Skeleton
 from gmaps.store import Sample
 
@@ -121,7 +122,7 @@ def sample_figure(
     """
     crop = sample.crop
     joints = _fingertips(skeleton) if joint is None else [joint]
-    flat = {n: _flat(m) for n, m in sample.maps.items() if m.ndim > 2}
+    flat = {n: as_image(m) for n, m in sample.maps.items() if m.ndim > 2}
     single = [n for n, m in flat.items() if m.shape[-1] != len(skeleton)]
     per_joint = [n for n, m in flat.items() if m.shape[-1] == len(skeleton)]
     if joint is None:
@@ -159,18 +160,6 @@ def sample_figure(
         fontsize=10,
     )
     return figure
-
-
-def _flat(values: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Voxels as an image, rows y and columns x: what is largest along z, or the middle cut where all have a value."""
-    if values.ndim == 3:
-        return values
-    if np.count_nonzero(values) > values.size / 2:
-        seen = values[:, :, values.shape[2] // 2]
-    else:
-        at = np.abs(values).argmax(axis=2)[:, :, None]
-        seen = np.take_along_axis(values, at, axis=2)[:, :, 0]
-    return seen.swapaxes(0, 1)
 
 
 def _color_panel(axes: Axes, color: NDArray[np.uint8]) -> None:
