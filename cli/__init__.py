@@ -27,7 +27,7 @@ _COMMANDS = {
     "store": "Add map kinds to a finished store, or remove them.",
     "export": "Write a store as HDF5 files in the original HandMap layout.",
     "evaluate": "Judge predicted joints by the field's protocols, in true mm.",
-    "train": "Train a HandMap from a store.",
+    "train": "Train a network from a store.",
     "predict": "Predict joints with a trained network, of a store or of one depth image.",
     "fit": "Fit the hand to joints of a store or a file: angles, bones and meshes.",
     "export-model": "Write a trained network as an ONNX file, checked against PyTorch.",
