@@ -35,6 +35,13 @@ class _Widths(click.ParamType):  # type: ignore[type-arg]  # generic since click
             self.fail(f"{value!r} is not a list of numbers such as 16,32", param, ctx)
 
 
+class _Pairs(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.3 alone
+    name = "pairs"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
+        return tuple(part.strip() for part in str(value).split(",") if part.strip())
+
+
 def _value(text: str) -> Any:
     if "," in text:
         return tuple(_value(part.strip()) for part in text.split(",") if part.strip())
@@ -56,6 +63,12 @@ _NETWORK = (
     click.option("--head", type=_Widths(), metavar="C,C,C", help="Channels of the layers behind guidance."),
     click.option("--hidden", type=int, metavar="N", help="Width of the layer before the last."),
     click.option("--dropout", type=float, help="Share of it left out in training."),
+    click.option(
+        "--pairs",
+        type=_Pairs(),
+        metavar="A:B,...",
+        help="What crossmodal_vae encodes and decodes: depth, color, joints2d, joints3d.",
+    ),
 )
 _TRAINING = (
     click.option("--epochs", type=int, default=10, show_default=True, help="Times through the data."),
@@ -112,7 +125,8 @@ def _options(group: tuple[Callable[..., Any], ...]) -> Callable[[Callable[..., A
     show_default=True,
     metavar="NAME|MODULE:NAME",
     help="A network of gmaps, such as baseline, unguided, heatmap, euclidean, offset, geodesic, "
-    "geodesic_weighted, geodesic_surface, limb, views, voxel, voxel_geodesic or dense; or one of your own.",
+    "geodesic_weighted, geodesic_surface, limb, views, voxel, voxel_geodesic, dense, deephps, crossmodal_vae, cpm or "
+    "nsrm; or one of your own.",
 )
 @click.option("-P", "params", multiple=True, type=_Pair(), help="A parameter of the network; may be repeated.")
 @click.option(

@@ -6,6 +6,7 @@ asked for, and every tenth of them is in the test split, so that no hand of the 
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -42,6 +43,9 @@ ARRAYS = ("angles", "turn", "lengths", "proportions", "side", "vertices")
 #: Names for several of them: what networks of pose and shape learn from.
 LABELS = {"pose": ("angles", "turn", "lengths", "proportions"), "mesh": ("vertices",)}
 
+#: Of the random numbers that say which frames lack labels.
+_UNLABELLED = 0x1AB
+
 INFO = DatasetInfo(
     name="synthetic",
     title="Synthetic right hand, made on the fly",
@@ -63,6 +67,7 @@ INFO = DatasetInfo(
         "people": "how many take turns (default 10): more make a network know more hands",
         "sensor": f"the camera's faults: {', '.join(SENSORS)} (default tof)",
         "mask": "hand: frames say which pixels are hand, the forearm's are not (default: they do not say)",
+        "labelled": "share of the frames that have labels (default 1); joints and arrays of the others are NaN",
         "arrays": f"what a store shall hold besides, comma-separated: {', '.join(ARRAYS)}; pose, mesh",
     },
 )
@@ -80,10 +85,12 @@ class Synthetic(Reader):
 
     def __init__(
         self, split: Split, frames: int, seed: int, sensor: str, people: int = PEOPLE, arrays: tuple[str, ...] = (),
-        mask: str = "",
+        mask: str = "", labelled: float = 1.0,
     ) -> None:  # fmt: skip
-        more = {"arrays": ",".join(arrays)} if arrays else {}
+        more: dict[str, Any] = {"arrays": ",".join(arrays)} if arrays else {}
         more |= {"mask": mask} if mask else {}
+        more |= {"labelled": labelled} if labelled < 1 else {}
+        self._share_labelled, self.labelled = labelled, labelled > 0
         self.segmented = bool(mask)
         super().__init__(None, split, {"frames": frames, "seed": seed, "sensor": sensor, "people": people, **more})
         self.arrays = tuple(_frame_array(name) for name in arrays)
@@ -119,6 +126,9 @@ class Synthetic(Reader):
             "vertices": vertices.astype(np.float32),
         }
         arrays = {a.name: np.asarray(known[a.name]) for a in self.arrays}
+        if np.random.default_rng([self.seed, number, _UNLABELLED]).random() >= self._share_labelled:
+            joints = np.full_like(joints, np.nan)
+            arrays = {name: a if a.dtype.kind == "i" else np.full_like(a, np.nan) for name, a in arrays.items()}
         name = f"synthetic frame {number}"
         mask = (seen.parts > 0) & (seen.parts != _FOREARM) if self.segmented else None
         return Frame(depth, CAMERA, joints, number, subject, sequence, name, arrays=arrays, mask=mask)
@@ -189,6 +199,7 @@ def load(
     people: int | str = PEOPLE,
     arrays: str = "",
     mask: str = "",
+    labelled: float | str = 1.0,
 ) -> Synthetic:
     """A reader; called by `gmaps.load_dataset`."""
     named = (name.strip() for name in str(arrays).split(",") if name.strip())
@@ -198,8 +209,14 @@ def load(
             raise unknown_name("array of the synthetic data set", name, (*ARRAYS, *LABELS))
     if mask not in ("", "hand"):
         raise UsageError(f"the synthetic data set's mask is hand, or none is given, not {mask!r}")
+    try:
+        share = float(labelled)
+    except (TypeError, ValueError):
+        share = math.nan
+    if not 0 <= share <= 1:
+        raise UsageError(f"labelled of the synthetic data set is a share from 0 to 1, not {labelled!r}")
     count, first = _whole("frames", frames, 1, 10**7), _whole("seed", seed, 0, 2**32 - 1)
-    return Synthetic(split, count, first, str(sensor), _whole("people", people, 10, 30_000), wanted, mask)
+    return Synthetic(split, count, first, str(sensor), _whole("people", people, 10, 30_000), wanted, mask, share)
 
 
 def check(root: None = None) -> list[Check]:

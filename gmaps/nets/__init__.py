@@ -15,7 +15,7 @@ from gmaps.nets.registry import build_network, list_networks, register_network
 from gmaps.nets.supervision import GuidanceSupervision, guide
 
 # Imported for their registrations, in the order in which `list_networks` shows them.
-from gmaps.nets import handmap, dense, deephps, pose_machine, votes  # noqa: F401  # isort: skip
+from gmaps.nets import handmap, dense, deephps, crossmodal_vae, pose_machine, votes  # noqa: F401  # isort: skip
 
 __all__ = [
     "GuidanceSupervision",

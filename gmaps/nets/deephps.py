@@ -15,12 +15,12 @@ from torch.nn import functional
 
 from gmaps.errors import UsageError
 from gmaps.nets import quaternions as turns
-from gmaps.nets.blocks import CONV, ConvPool, Residual, conv, norm, pool
 from gmaps.nets.hand_layer import Hand, HandLayer
 from gmaps.nets.hand_penalties import contact_penalty, limit_penalty
 from gmaps.nets.losses import pose_loss
 from gmaps.nets.network import Network
 from gmaps.nets.registry import register_network
+from gmaps.nets.trunks import crop_encoder
 from gmaps.skeleton import Skeleton, get_skeleton
 from gmaps.synth.poses import family_angles
 
@@ -106,26 +106,13 @@ class DeepHPS(Network):
         weights = {"pose": 1.0, "vertices": 1.0, "parameters": 0.1, "limits": 0.01, "contact": 0.0, "surface": 0.0}
         super().__init__(skeleton, weights)
         stem, head = (v if isinstance(v, tuple | list) else (v,) for v in (stem, head))
-        least = 2 ** (len(stem) + len(head))
-        if size % least or min((size, width, hidden, *stem, *head)) < 1 or width % 4 or not 0 <= dropout < 1:
-            raise UsageError(f"size is a multiple of {least}, widths are positive, width a multiple of 4")
-        if max((size, width, hidden, *stem, *head)) > 2**14 or projection not in ("orthographic", "perspective"):
-            raise UsageError(f"widths are at most 16,384; crops orthographic or perspective, not {projection}")
+        if not 0 <= dropout < 1:
+            raise UsageError(f"dropout is 0 to below 1, not {dropout}")
+        if projection not in ("orthographic", "perspective"):
+            raise UsageError(f"crops are orthographic or perspective, not {projection}")
         self._size, self._projection = size, projection
         self._order = list(get_skeleton("msra21").mapping_to(skeleton))
-        before = 1
-        layers: list[nn.Module] = []
-        for k, channels in enumerate(stem):
-            layers += [conv(2, before, channels, 5 if k == 0 else 3, stride=2 if k == 0 else 1)]
-            layers += [pool(2)] if k else []
-            before = channels
-        layers += [conv(2, before, width, 3), Residual(width), Residual(width)]
-        before = width
-        for channels in head:
-            layers.append(ConvPool(before, channels))
-            before = channels
-        layers += [CONV[2](before, hidden, size // least, bias=False), norm(2, hidden), nn.ReLU(inplace=True)]
-        self.trunk = nn.Sequential(*layers, nn.Flatten())
+        self.trunk = crop_encoder(size, stem, width, head, hidden)
         # Three branches, as in the paper; each begins at the mean hand.
         self.branches = nn.ModuleDict({
             name: nn.Sequential(nn.Dropout(dropout), nn.Linear(hidden, hidden // 4), nn.ReLU(), _zero(hidden // 4, n))
@@ -141,6 +128,11 @@ class DeepHPS(Network):
         """Joints, and the labels of the terms that weigh something."""
         more = [name for term, names in _LABELS.items() if self.weights.get(term) for name in names]
         return ("joints", *more)
+
+    @property
+    def learns_unlabelled(self) -> bool:
+        """By the crop's own surface, where that weighs something."""
+        return bool(self.weights.get("surface"))
 
     @property
     def triangles(self) -> Tensor:

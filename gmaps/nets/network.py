@@ -32,6 +32,11 @@ class Network(nn.Module):
         Names of what `forward` is called with, in this order.
     targets
         Names of what `loss` looks at; a term of weight 0 needs none. Read after the user's weights are set.
+    training_inputs
+        Names of what `forward` is called with besides, behind `inputs`, in training alone.
+    learns_unlabelled
+        Whether a frame without joints, which are NaN then, teaches it something. Read when the user's weights are
+        set. Such frames are refused where it does not.
     size
         Rows and columns of "views"; None for those of the crop.
     weights
@@ -44,6 +49,7 @@ class Network(nn.Module):
 
     inputs: tuple[str, ...] = ("depth",)
     targets: tuple[str, ...] = ("joints",)
+    training_inputs: tuple[str, ...] = ()
     size: int | None = None
 
     def __init__(self, skeleton: Skeleton, weights: Mapping[str, float] | None = None) -> None:
@@ -52,6 +58,11 @@ class Network(nn.Module):
         self.weights = {"pose": 1.0} if weights is None else dict(weights)
         self.pose_loss: PoseLoss = "l1"
         self.origin: tuple[str, dict[str, Any]] | None = None
+
+    @property
+    def learns_unlabelled(self) -> bool:
+        """See the class."""
+        return False
 
     def begin_epoch(self, epoch: int) -> None:
         """Told before each epoch of training, and when a run goes on within one: for what follows a schedule.

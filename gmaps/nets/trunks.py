@@ -1,4 +1,4 @@
-"""What pose machines begin with: a crop down to features of an eighth or a quarter of its rows."""
+"""What networks begin with: a crop down to features of an eighth or a quarter of its rows, or to one vector."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from gmaps.errors import UsageError
-from gmaps.nets.blocks import Residual, conv, pool
+from gmaps.nets.blocks import CONV, ConvPool, Residual, conv, norm, pool
 
 #: VGG-19 up to its fourth block: channels of convolutions, and 0 where the maximum of 2 x 2 is taken.
 _VGG = (64, 64, 0, 128, 128, 0, 256, 256, 256, 256, 0, 512, 512, 512, 512)
@@ -67,6 +67,51 @@ class Trunk(nn.Module):
                 f"{path} holds no weights of VGG-19 ({type(error).__name__}: {error}): give torchvision's "
                 "vgg19-dcbb9e9d.pth"
             ) from None
+
+
+def crop_encoder(
+    size: int, stem: tuple[int, ...], width: int, head: tuple[int, ...], hidden: int, inputs: int = 1
+) -> nn.Sequential:
+    """A crop (B, inputs, S, S) to a vector (B, hidden).
+
+    Parameters
+    ----------
+    size
+        S, a multiple of 2 to the power of the number of layers that halve it: those of `stem` and of `head`.
+    stem
+        Channels of the layers that halve it first.
+    width
+        Channels after these, a multiple of 4.
+    head
+        Channels of the layers that halve it further.
+    hidden
+        Numbers that come out.
+    inputs
+        Channels of the crop.
+
+    Raises
+    ------
+    UsageError
+        Sizes that cannot be.
+    """
+    least = 2 ** (len(stem) + len(head))
+    if size % least or min((size, width, hidden, *stem, *head)) < 1 or width % 4:
+        raise UsageError(f"size is a multiple of {least}, widths are positive, width a multiple of 4")
+    if max((size, width, hidden, *stem, *head)) > 2**14:
+        raise UsageError("size and widths are at most 16,384")
+    before = inputs
+    layers: list[nn.Module] = []
+    for k, channels in enumerate(stem):
+        layers += [conv(2, before, channels, 5 if k == 0 else 3, stride=2 if k == 0 else 1)]
+        layers += [pool(2)] if k else []
+        before = channels
+    layers += [conv(2, before, width, 3), Residual(width), Residual(width)]
+    before = width
+    for channels in head:
+        layers.append(ConvPool(before, channels))
+        before = channels
+    layers += [CONV[2](before, hidden, size // least, bias=False), norm(2, hidden), nn.ReLU(inplace=True)]
+    return nn.Sequential(*layers, nn.Flatten())
 
 
 def vgg19(size: int, width: int) -> Trunk:

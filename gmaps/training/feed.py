@@ -61,7 +61,7 @@ def make_dataset(
     StoreError
         The store lacks a map and may not make it; the message says how to add it.
     """
-    names = (*network.inputs, *(network.targets if learn else ()))
+    names = (*network.inputs, *((*network.training_inputs, *network.targets) if learn else ()))
     arrays = further_arrays(names)
     absent = [name for name in arrays if name not in store.further]
     if absent:
@@ -79,7 +79,7 @@ def make_dataset(
             f"`gmaps store add {store.path} {' '.join(missing)}` adds what is missing, "
             "and --on-the-fly computes it while training"
         )
-    derived = [name for name in network.inputs if name in DERIVED]
+    derived = [name for name in names if name in DERIVED]
     if derived:
         transform = _AddDerived(derived, store.attributes["crop"]["projection"], network.size, transform)
     return GuidanceDataset(

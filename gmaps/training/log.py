@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,13 +26,16 @@ class Tally:
     ----------
     sums
         Of the loss's terms, and of "mm", over steps.
+    counts
+        Over how many steps each was known: "mm" is NaN where no frame of a batch has labels.
     steps
-        How many.
+        How many in all.
     seconds, waited
         As `RunState` had them at the last row.
     """
 
     sums: dict[str, float] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)
     steps: int = 0
     seconds: float = 0.0
     waited: float = 0.0
@@ -40,11 +44,13 @@ class Tally:
         """One step."""
         self.steps += 1
         for name, value in values.items():
-            self.sums[name] = self.sums.get(name, 0.0) + value
+            known = not math.isnan(value)
+            self.sums[name] = self.sums.get(name, 0.0) + (value if known else 0.0)
+            self.counts[name] = self.counts.get(name, 0) + known
 
     def means(self) -> dict[str, float]:
-        """Over the steps."""
-        return {name: value / self.steps for name, value in self.sums.items()}
+        """Over the steps in which they were known; NaN where in none."""
+        return {name: v / self.counts[name] if self.counts[name] else math.nan for name, v in self.sums.items()}
 
     def rate(self, seconds: float, waited: float) -> tuple[float, float]:
         """Steps a second, and the share of time spent waiting."""
@@ -53,15 +59,20 @@ class Tally:
 
     def begin(self, seconds: float, waited: float) -> None:
         """A new row."""
-        self.sums, self.steps, self.seconds, self.waited = {}, 0, seconds, waited
+        self.sums, self.counts, self.steps, self.seconds, self.waited = {}, {}, 0, seconds, waited
 
     def to_dict(self) -> dict[str, Any]:
         """For a checkpoint."""
-        return {"sums": dict(self.sums), "steps": self.steps, "seconds": self.seconds, "waited": self.waited}
+        return {
+            "sums": dict(self.sums), "counts": dict(self.counts), "steps": self.steps, "seconds": self.seconds,
+            "waited": self.waited,
+        }  # fmt: skip
 
     def load(self, state: Mapping[str, Any]) -> None:
         """What `to_dict` gave."""
         self.sums = {str(k): float(v) for k, v in state["sums"].items()}
+        # Earlier versions counted steps alone.
+        self.counts = {k: int(state.get("counts", {}).get(k, state["steps"])) for k in self.sums}
         self.steps, self.seconds, self.waited = int(state["steps"]), float(state["seconds"]), float(state["waited"])
 
 
@@ -106,7 +117,11 @@ class Log:
         TrainingError
             It cannot be written.
         """
-        shown = {k: f"{v:.6g}" if isinstance(v, float) else v for k, v in values.items()}
+        shown = {
+            k: f"{v:.6g}" if isinstance(v, float) else v
+            for k, v in values.items()
+            if not (isinstance(v, float) and math.isnan(v))
+        }
         try:
             self._rows.writerow({"step": step, **shown})
             self._file.flush()

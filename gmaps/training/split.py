@@ -20,7 +20,9 @@ def validation_of(data: GuidanceDataset, validation: str) -> str:
     return "subjects:0.1" if len(people) > 1 else "0.1"
 
 
-def split(data: GuidanceDataset, validation: str, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def split(
+    data: GuidanceDataset, validation: str, seed: int, unlabelled: bool = False
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Positions to train on and to validate on.
 
     Parameters
@@ -33,16 +35,21 @@ def split(data: GuidanceDataset, validation: str, seed: int) -> tuple[NDArray[np
     seed
         Decides which.
 
+    unlabelled
+        Whether frames without labels are trained on. They are never judged by: not those of people who are, either.
+
     Raises
     ------
     UsageError
-        It is none of these, or leaves nothing to train on; or there are frames without labels.
+        It is none of these, or leaves nothing to train on; or there are frames without labels that are not wanted.
     """
-    unknown = ~np.isfinite(data.store.column("joints")[data.rows]).all(axis=(1, 2))
-    if unknown.any():
+    known = np.zeros(len(data), bool)
+    known[labelled(data, np.arange(len(data)))] = True
+    if not known.all() and not unlabelled:
         raise UsageError(
-            f"{unknown.sum()} of {len(data)} frames of {data.store.path} have no labels, the first in row "
-            f"{data.rows[int(np.argmax(unknown))]}: train on a store of a split that has them"
+            f"{(~known).sum()} of {len(data)} frames of {data.store.path} have no labels, the first in row "
+            f"{data.rows[int(np.argmin(known))]}: train on a store of a split that has them, or a network that "
+            "learns from frames alone, --model crossmodal_vae, or deephps with --weight surface=1"
         )
     validation = validation_of(data, validation)
     store, rng = data.store, np.random.default_rng([seed, 0x5E1])
@@ -50,20 +57,30 @@ def split(data: GuidanceDataset, validation: str, seed: int) -> tuple[NDArray[np
     subject = np.asarray(store.column("subject"))[data.rows]
     share = _share(validation.removeprefix("subjects:"))
     if validation.startswith("subjects:") and share is not None:
-        people = rng.permutation(np.unique(subject))
+        people = rng.permutation(np.unique(subject[known]))
         chosen = np.isin(subject, people[: max(1, round(share * len(people)))])
     elif share is not None:
+        having = np.flatnonzero(known)
         chosen = np.zeros(len(data), bool)
-        chosen[rng.permutation(len(data))[: int(np.ceil(share * len(data)))]] = True
+        chosen[having[rng.permutation(len(having))[: int(np.ceil(share * len(having)))]]] = True
     else:
         wanted = [name.strip() for name in validation.split(",")]
         for name in wanted:
             if name not in names:
                 raise unknown_name(f"subject in {store.path}", name, names)
         chosen = np.isin(subject, [names.index(name) for name in wanted])
+        if not (chosen & known).any():
+            raise UsageError(f"{store.path} has no labels of {validation} to validate on: name others, or 0 for none")
     if chosen.all():
         raise UsageError(f"validation on {validation!r} leaves none of the {len(data)} frames to train on")
-    return np.flatnonzero(~chosen), np.flatnonzero(chosen)
+    return np.flatnonzero(~chosen), np.flatnonzero(chosen & known)
+
+
+def labelled(data: GuidanceDataset, positions: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Those of these positions whose frames have all their joints."""
+    known: NDArray[np.bool_] = np.isfinite(data.store.column("joints")[data.rows[positions]]).all(axis=(1, 2))
+    found: NDArray[np.int64] = positions[known]
+    return found
 
 
 def _share(text: str) -> float | None:

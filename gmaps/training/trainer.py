@@ -31,9 +31,9 @@ from gmaps.training.loss import gradient_norms, mean_error_mm, weighted
 from gmaps.training.maps_on import MapsInStep, choose, learnt_alone
 from gmaps.training.meter import Meter
 from gmaps.training.norms import BATCHES, average_norms
-from gmaps.training.params import RunState, TrainingError, TrainParams, ended, learning_rate
+from gmaps.training.params import CLOCKS, RunState, TrainingError, TrainParams, ended, learning_rate
 from gmaps.training.resume import run_state
-from gmaps.training.split import people, split, validation_of
+from gmaps.training.split import labelled, people, split, validation_of
 
 _MAPS_ON = {
     "stored": "as the store holds them",
@@ -68,7 +68,7 @@ class Trainer:
             else make_dataset(store, self.net, learn=False, on_the_fly=params.on_the_fly)
         )
         self.params = params = replace(params, validation=validation_of(self.data, params.validation))
-        self.learn, self.judged = split(self.data, params.validation, params.seed)
+        self.learn, self.judged = split(self.data, params.validation, params.seed, self.net.learns_unlabelled)
         order = SHUFFLES[params.shuffle](
             self.data, positions=self.learn, seed=params.seed, rank=device.rank, replicas=device.world
         )
@@ -91,8 +91,10 @@ class Trainer:
         judged = f"{len(self.judged):,} frames of {people(self.data, self.judged)}" if len(self.judged) else "none"
         length = f"{p.minutes:g} minutes" if p.minutes is not None else f"{p.epochs} epochs"
         name = net.origin[0] if net.origin else type(net).__name__
+        blank = len(self.learn) - len(labelled(self.data, self.learn))
         return "\n".join([
-            f"frames      {len(self.learn):,} of {people(self.data, self.learn, 3)}, of {self.store.path}",
+            f"frames      {len(self.learn):,} of {people(self.data, self.learn, 3)}, of {self.store.path}"
+            + (f"; {blank:,} of them without labels" if blank else ""),
             f"validation  {judged} (--validation {p.validation})",
             f"network     {name}, {count_parameters(net):,} parameters; reads {', '.join(net.inputs)}; "
             f"learns {', '.join(net.targets)}",
@@ -138,9 +140,10 @@ class Trainer:
         self.batches.epoch, self.batches.start = now.epoch, now.within
         self.data.set_epoch(now.epoch)
         self.net.begin_epoch(now.epoch)
-        saved, before = time.monotonic(), time.perf_counter()
+        clock = CLOCKS[self.params.clock]
+        saved, before = time.monotonic(), clock()
         for batch in self._read():
-            waited = time.perf_counter() - before
+            waited = clock() - before
             rate = learning_rate(self.params, now, len(self.batches), self.device.world)
             # The same steps in every run, so that one that is resumed takes them in the same way.
             norms = now.step % self.log_steps == 0
@@ -148,10 +151,10 @@ class Trainer:
             values, pulls = self._step(ready, rate, norms)
             self.tally.add(values)
             now.step, now.within = now.step + 1, now.within + 1
-            now.seconds += time.perf_counter() - before
+            now.seconds += clock() - before
             # A run's first batch waits for processes to start.
             now.waited += 0.0 if self._starting else waited
-            before, self._starting = time.perf_counter(), False
+            before, self._starting = clock(), False
             speed, share = self.tally.rate(now.seconds, now.waited)
             meter.advance(sum(v for k, v in values.items() if k != "mm"), values["mm"], speed * size, share)
             if norms:
@@ -199,14 +202,14 @@ class Trainer:
     def _step(self, batch: dict[str, Any], rate: float, norms: bool) -> tuple[dict[str, float], dict[str, float]]:
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        inputs = [self.device.lay_out(x) for x in entries(batch, self.net.inputs)]
+        inputs = [self.device.lay_out(x) for x in entries(batch, self._names)]
         # What a compiled graph keeps inside has no gradient that could be asked for.
         with self.device.autocast():
             output = (self.plain if norms else self.fast)(*inputs)
         terms = self.net.loss(output, batch)
         total = weighted(terms, self.net.weights)
         with torch.no_grad():
-            mm = mean_error_mm(self.net.decode(output, batch), batch).mean()
+            mm = mean_error_mm(self.net.decode(output, batch), batch).nanmean()  # of frames with labels
         found = torch.stack([*(term.detach().float() for term in terms.values()), mm.float()]).tolist()
         values = dict(zip((*terms, "mm"), found, strict=True))
         if not math.isfinite(sum(found[:-1])):
@@ -221,6 +224,11 @@ class Trainer:
         self.scaler.step(self.optimizer)
         self.scaler.update()
         return values, pulls
+
+    @property
+    def _names(self) -> tuple[str, ...]:
+        """What the network is called with in training."""
+        return (*self.net.inputs, *self.net.training_inputs)
 
     def _refuse(self, values: dict[str, float], batch: dict[str, Any]) -> None:
         now = self.progress
@@ -237,7 +245,7 @@ class Trainer:
         now = self.progress
         own, size = self.batches.order.order(now.epoch), self.params.batch
         some = make_loader(self.data, in_order(own[: min(BATCHES, len(self.batches)) * size], size), 0)
-        inputs = (entries(to_device(b, self.device.torch), self.net.inputs) for b in some)
+        inputs = (entries(to_device(b, self.device.torch), self._names) for b in some)
         average_norms(self.net, inputs, self.device)
         if not self.judge.dataset or not len(self.judge):
             self._save("best.pt")
