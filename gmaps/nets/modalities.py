@@ -75,7 +75,7 @@ class Modality(Protocol):
         """What a decoder gave in the units of the batch's entry."""
 
 
-class Depth:
+class DepthCrop:
     """(B, 1, S, S) cube units, background 1; decoded as the chance of hand and its depth."""
 
     entry = "depth"
@@ -108,7 +108,7 @@ class Depth:
         return torch.where(made[:, :1] > 0, made[:, 1:].clamp(-1.0, 0.999), 1.0)
 
 
-class Color:
+class ColorCrop:
     """(B, S, S, 3) uint8, encoded and decoded as (B, 3, S, S) from -0.5 to 0.5, as the authors of the VAE have it."""
 
     entry = "color"
@@ -184,7 +184,7 @@ class Joints2D(Joints3D):
 
 def modalities(perspective: bool) -> dict[str, Modality]:
     """All, by name."""
-    return {"depth": Depth(), "color": Color(), "joints2d": Joints2D(perspective), "joints3d": Joints3D()}
+    return {"depth": DepthCrop(), "color": ColorCrop(), "joints2d": Joints2D(perspective), "joints3d": Joints3D()}
 
 
 def perceptron(inputs: int, hidden: int, layers: int) -> nn.Sequential:
