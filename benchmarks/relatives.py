@@ -74,7 +74,7 @@ ENTRIES = {
     "dense_closeness": Entry("dense", {"weights": "closeness"}),
     "dense_half": Entry("dense", {"size": 64, "cells": 32}),
     "deephps": Entry("deephps", _HPS, {}, 12.0, 8.5),
-    "crossmodal_vae": Entry("crossmodal_vae", {}, {"lr": 2e-3}, 20.0, 12.0),
+    "crossmodal_vae": Entry("crossmodal_vae", {"warmup": 20_000}, {"lr": 2e-3}, 20.0, 12.0),
 }
 TRAINING: dict[str, Any] = {
     "epochs": 1000, "batch": 64, "lr": 4e-3, "schedule": "cosine", "patience": 0, "validation": "subjects:0.02",

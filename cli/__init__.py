@@ -29,6 +29,7 @@ _COMMANDS = {
     "evaluate": "Judge predicted joints by the field's protocols, in true mm.",
     "train": "Train a network from a store.",
     "predict": "Predict joints with a trained network, of a store or of one depth image.",
+    "sample": "Draw hands from the latent space of a trained cross-modal VAE.",
     "fit": "Fit the hand to joints of a store or a file: angles, bones and meshes.",
     "export-model": "Write a trained network as an ONNX file, checked against PyTorch.",
     "view": "Look at a store, a run or a recording in the browser.",

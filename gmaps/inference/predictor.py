@@ -85,6 +85,11 @@ class Predictor:
             self._state.pop(part, None)
 
     @property
+    def device(self) -> torch.device:
+        """Where the network lies."""
+        return self._device.torch
+
+    @property
     def skeleton(self) -> Skeleton:
         """Of the joints that it gives."""
         found: Skeleton = self.net.skeleton
