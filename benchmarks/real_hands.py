@@ -1,14 +1,16 @@
 """The weights that ship on real frames that they have never seen: a rig of eight cameras, and NYU's frame.
 
 `--data` is the folder of the real files. Nothing here trains. The rig's joints are triangulated from labels by hand,
-good to about 1 cm; each cube is centred at the middle of its labels, "box given".
+good to about 1 cm; each cube is centred at the middle of its labels, "box given". Half of its frames have no label of
+their own: see `rig_shots`.
 """
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -20,7 +22,7 @@ from benchmarks.timing import write
 from gmaps.camera import Camera
 from gmaps.capture.depth_file import read_depth
 from gmaps.inference import Detector, Predictor, load_pretrained
-from gmaps.inference.detector import Found, middle
+from gmaps.inference.detector import Found, Side, middle
 from gmaps.skeleton import get_skeleton
 from gmaps.synth.nyu_joints import nyu_joints
 
@@ -37,33 +39,79 @@ def mean_pose() -> Array:
     return result
 
 
-def rig(predictor: Predictor, folder: Path, side: str, look_again: bool = True) -> list[dict[str, Any]]:
-    """One row a frame: errors of its labelled joints, mm and px, those of the mean pose, and confidence."""
-    rows, pose = [], mean_pose()
+class Shot(NamedTuple):
+    """One frame of the rig.
+
+    Parameters
+    ----------
+    serial
+        The camera.
+    depth : (H, W) float32
+        mm.
+    camera
+        Its intrinsics.
+    pose : (4, 4)
+        The camera's axes to the rig's, metres.
+    joints : (21, 3)
+        mm, camera axes; NaN where fewer than two cameras have a label.
+    px : (21, 2)
+        Labels in this image; NaN where there is none.
+    """
+
+    serial: str
+    depth: NDArray[np.float32]
+    camera: Camera
+    pose: Array
+    joints: Array
+    px: Array
+
+    @property
+    def center(self) -> Array:
+        """(3,): the box that is given, mm."""
+        return middle(self.joints[np.isfinite(self.joints).all(axis=1)])
+
+    def to_world(self, points: Array) -> Array:
+        """(N, 3) mm in the rig's axes, of points in the camera's."""
+        result: Array = points @ self.pose[:3, :3].T + 1000 * self.pose[:3, 3]
+        return result
+
+
+def rig_shots(folder: Path) -> Iterator[Shot]:
+    """The rig's frames with 12 joints or more.
+
+    The labels end at moment 75: from there on each repeats it bit by bit, while the hand moves on. What repeats the
+    moment before it is no label, and its frames are left out.
+    """
     with np.load(folder / "labels.npz") as data:
         k, to_world, px = data["K"], data["camera_to_world"], data["keypoints_px"]
         world, serials = data["joints_world_m"], [str(s) for s in data["serials"]]
     for file in sorted(folder.glob("*.png")):
         serial, moment = file.stem.split("_")
         c, t = serials.index(serial), int(moment)
+        joints = ((world[t] - to_world[c, :3, 3]) @ to_world[c, :3, :3])[ORDER] * 1000
+        repeated = t > 0 and np.array_equal(world[t], world[t - 1], equal_nan=True)
+        if repeated or np.isfinite(joints).all(axis=1).sum() < 12:
+            continue
         depth = read_depth(file)
         camera = Camera(k[c, 0, 0], k[c, 1, 1], k[c, 0, 2], k[c, 1, 2], depth.shape[1], depth.shape[0])
-        joints = ((world[t] - to_world[c, :3, 3]) @ to_world[c, :3, :3])[ORDER] * 1000
-        known = np.isfinite(joints).all(axis=1)
-        if known.sum() < 12:
-            continue
-        center = middle(joints[known])
-        looks = Detector(predictor, camera, side=side).look(depth, [center], (side,))  # type: ignore[arg-type]
+        yield Shot(serial, depth, camera, to_world[c], joints, px[t, c][ORDER])
+
+
+def rig(predictor: Predictor, folder: Path, side: Side) -> list[dict[str, Any]]:
+    """One row a frame: errors of its labelled joints, mm and px, those of the mean pose, and confidence."""
+    rows, pose = [], mean_pose()
+    for shot in rig_shots(folder):
+        known = np.isfinite(shot.joints).all(axis=1)
+        looks = Detector(predictor, shot.camera, side=side).look(shot.depth, [shot.center], (side,))
         if not looks:
             continue
         found: Found = looks[0]
-        off = np.linalg.norm(found.joints - joints, axis=1)[known]
-        blind = np.linalg.norm(pose + center - joints, axis=1)[known]
-        seen = px[t, c][ORDER]
-        flat = np.linalg.norm(camera.project(found.joints)[:, :2] - seen, axis=1)
+        off = np.linalg.norm(found.joints - shot.joints, axis=1)[known]
+        blind = np.linalg.norm(pose + shot.center - shot.joints, axis=1)[known]
+        flat = np.linalg.norm(shot.camera.project(found.joints)[:, :2] - shot.px, axis=1)
         rows.append(
-            {"serial": serial, "off": off, "blind": blind, "px": flat[np.isfinite(flat)],
-             "focal_px_per_mm": camera.fx / center[2], "confidence": found.confidence}
+            {"serial": shot.serial, "off": off, "blind": blind, "px": flat[np.isfinite(flat)],
+             "confidence": found.confidence}
         )  # fmt: skip
     return rows
 

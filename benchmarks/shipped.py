@@ -26,7 +26,7 @@ from torch.nn import functional
 from benchmarks.shipped_hands import HALF, ROWS, WIDE, Sample, make_samples
 from gmaps.nets.votes import VoteNet, vote_loss
 from gmaps.skeleton import get_skeleton
-from gmaps.training.checkpoint import save_checkpoint
+from gmaps.training.checkpoint import load_checkpoint, restore_model, save_checkpoint
 from gmaps.training.device import find_device
 
 SEED, TEST_SEED = 1, 2
@@ -34,9 +34,9 @@ SIZE, WIDTHS = 64, (16, 32, 64, 128)
 BATCH, RATE = 48, 2e-3
 #: Poses in a file, files of the test, and hands that are kept: older ones make room.
 CHUNK, TEST_CHUNKS, MOST = 100, 2, 60_000
-#: Files before the training begins, and how often each hand is then seen, in one way or another: hands take as long
-#: to make as to learn from, and two cores are all there is.
-FIRST, SEEN = 8, 4
+#: Files before the training begins, and how often each hand is then seen, in one way or another: a hand takes as long
+#: to make as to be seen three times, and two cores are all there is.
+FIRST, SEEN = 12, 10
 #: Seconds between two looks at the test: it takes time that training lacks.
 JUDGED = 300
 #: Joints of what is no hand: far from every cell.
@@ -81,7 +81,7 @@ class Hands:
         half, angle, center = torch.full((n,), HALF), torch.zeros(n), com
         if rng is not None:
             half = HALF * torch.exp((torch.rand(n, generator=rng) - 0.5) * 0.24)
-            wide = torch.rand(n, generator=rng) < 0.3
+            wide = torch.rand(n, generator=rng) < 0.4
             angle = torch.where(
                 wide,
                 (torch.rand(n, generator=rng) - 0.5) * 2 * math.pi,
@@ -177,12 +177,14 @@ def new_files(place: Path) -> Iterator[Path]:
             yield Path()
 
 
-def train(place: Path, minutes: float, wanted: Any) -> VoteNet:
-    """Train until the minutes, those of earlier calls included, are over."""
+def train(place: Path, minutes: float, wanted: Any, start: Path | None = None) -> VoteNet:
+    """Train until the minutes, those of earlier calls included, are over; from weights of a file if one is named."""
     torch.set_num_threads(1)
     torch.manual_seed(SEED)
     device = find_device("cpu", "auto")
     net = device.place(VoteNet(get_skeleton("msra21"), SIZE, WIDTHS))
+    if start is not None:
+        net.load_state_dict(restore_model(load_checkpoint(start), start).state_dict())
     average, step, spent = Average(net), 0, 0.0
     optimizer = torch.optim.AdamW(net.parameters(), RATE, weight_decay=0.01, fused=True)
     if (place / "last.pt").exists():
@@ -280,6 +282,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--minutes", type=float, default=60.0, help="of training in all, those of earlier calls too")
     parser.add_argument("--folder", type=Path, required=True, help="keeps hands, checkpoints and log")
+    parser.add_argument("--start", type=Path, help="weights to begin with, in the place of random ones")
     parser.add_argument("--out", type=Path, help="writes the weights there")
     options = parser.parse_args()
     options.folder.mkdir(parents=True, exist_ok=True)
@@ -288,7 +291,7 @@ def main() -> None:
     maker = context.Process(target=make_hands, args=(str(options.folder), wanted), daemon=True)
     maker.start()
     try:
-        net = train(options.folder, options.minutes, wanted)
+        net = train(options.folder, options.minutes, wanted, options.start)
     finally:
         maker.terminate()
     draw(options.folder / "log.csv", options.folder / "curve.png")

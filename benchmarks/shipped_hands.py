@@ -20,10 +20,10 @@ from gmaps.frame import Cube, Frame
 from gmaps.synth import turns
 from gmaps.synth.hand import FOREARM, HandShape, Pose, place_pose
 from gmaps.synth.poses import FAMILIES, random_pose, random_shape, random_turn
-from gmaps.synth.render import render_mesh
-from gmaps.synth.scenery import Box, Ellipsoid, Plane, Thing, add_things
+from gmaps.synth.render import Image, render_mesh
+from gmaps.synth.scenery import Box, Ellipsoid, Plane, Thing, add_things, rays
 from gmaps.synth.sensor import StructuredLight, TimeOfFlight
-from gmaps.synth.skin import shape_rest, skin
+from gmaps.synth.skin import PARTS, shape_rest, skin
 
 #: Half the side of the cube that is learnt, and of the crop that it is cut from, mm; rows of that crop.
 HALF, WIDE, ROWS = 120.0, 160.0, 96
@@ -79,41 +79,72 @@ def _turn(rng: np.random.Generator) -> Array:
     return q if q[0] >= 0 else -q
 
 
+def _palm(joints: Array) -> Array:
+    """(3,): the way that the palm of a right hand faces."""
+    return turns.unit(np.cross(joints[1] - joints[0], joints[13] - joints[0]))
+
+
+def table(rng: np.random.Generator, joints: Array, vertices: Array) -> Plane:
+    """A table or a wall that the hand touches or nearly touches."""
+    middle = joints.mean(axis=0)
+    normal, gap = turns.unit(rng.normal(size=3) + np.array([0, -0.5, -1.5])), rng.uniform(-10, 60)
+    # Lying on it, palm down, where the camera is on the side of the back.
+    down = turns.unit(rng.normal(0, 0.2, 3) - _palm(joints))
+    if rng.uniform() < 0.6 and down @ middle < -0.15 * np.linalg.norm(middle):
+        normal, gap = down, rng.uniform(-8, 15)
+    near = vertices[np.linalg.norm(vertices - middle, axis=1) < 130]
+    behind = float((near @ normal).min()) - gap
+    return Plane(normal, behind * normal)
+
+
+def held(rng: np.random.Generator, joints: Array) -> Thing:
+    """A block or a ball in the hand."""
+    inside = 0.6 * joints[[1, 5, 9, 13]].mean(axis=0) + 0.4 * joints[[3, 7, 11, 15]].mean(axis=0)
+    size = rng.uniform(10, 40, 3)
+    place = inside + rng.normal(0, 15, 3)
+    return (Box if rng.uniform() < 0.6 else Ellipsoid)(place, size, _turn(rng))
+
+
+def body(rng: np.random.Generator, joints: Array) -> Thing:
+    """Somebody behind the hand."""
+    radii = rng.uniform(80, 250, 3)
+    away = rng.uniform(60, 350) + radii[2]
+    return Ellipsoid(joints.mean(axis=0) + np.array([*rng.normal(0, 150, 2), away]), radii)
+
+
+def _beside(rng: np.random.Generator, joints: Array) -> Thing:
+    side = turns.unit(rng.normal(size=3) * [1, 1, 0.4]) * rng.uniform(90, 220)
+    place = joints.mean(axis=0) + side
+    return (Box if rng.uniform() < 0.5 else Ellipsoid)(place, rng.uniform(20, 80, 3), _turn(rng))
+
+
 def _things(rng: np.random.Generator, joints: Array, vertices: Array) -> list[Thing]:
     """What is beside, in or behind a hand."""
-    things: list[Thing] = []
-    middle, kind = joints.mean(axis=0), rng.uniform(size=4)
-    if kind[0] < 0.35:  # a table or a wall that the hand touches or nearly touches
-        normal = turns.unit(rng.normal(size=3) + np.array([0, -0.5, -1.5]))
-        near = vertices[np.linalg.norm(vertices - middle, axis=1) < 130]
-        behind = float((near @ normal).min()) - rng.uniform(-10, 60)
-        things.append(Plane(normal, behind * normal))
-    if kind[1] < 0.25:  # held
-        inside = 0.6 * joints[[1, 5, 9, 13]].mean(axis=0) + 0.4 * joints[[3, 7, 11, 15]].mean(axis=0)
-        size = rng.uniform(10, 40, 3)
-        held = inside + rng.normal(0, 15, 3)
-        things.append((Box if rng.uniform() < 0.6 else Ellipsoid)(held, size, _turn(rng)))
-    if kind[2] < 0.4:  # a body behind
-        radii = rng.uniform(80, 250, 3)
-        away = rng.uniform(60, 350) + radii[2]
-        things.append(Ellipsoid(middle + np.array([*rng.normal(0, 150, 2), away]), radii))
-    if kind[3] < 0.15:  # something beside
-        side = turns.unit(rng.normal(size=3) * [1, 1, 0.4]) * rng.uniform(90, 220)
-        things.append((Box if rng.uniform() < 0.5 else Ellipsoid)(middle + side, rng.uniform(20, 80, 3), _turn(rng)))
-    return things
+    kind = rng.uniform(size=4)
+    things: list[Thing] = [table(rng, joints, vertices)] if kind[0] < 0.45 else []
+    things += [held(rng, joints)] if kind[1] < 0.25 else []
+    things += [body(rng, joints)] if kind[2] < 0.4 else []
+    return things + ([_beside(rng, joints)] if kind[3] < 0.15 else [])
 
 
 def sense(depth: NDArray[np.float32], camera: Camera, rng: np.random.Generator) -> NDArray[np.float32]:
     """A camera of random kind and faults: time of flight, structured light, stereo that smears, or a perfect one."""
     kind = rng.uniform()
-    if kind < 0.15:
+    if kind < 0.12:
         return depth
-    if kind < 0.5:
+    if kind < 0.45:
         return TimeOfFlight(rng.uniform(0.2, 1.5), 1.0, rng.uniform(0, 0.4), rng.uniform(0, 0.5)).apply(
             depth, camera, rng
         )
-    if kind > 0.7:  # stereo matches patches: what is near is smeared into what is behind
-        size = 2 * int(rng.integers(1, 4)) + 1
+    return stereo(depth, camera, rng, smeared=kind > 0.65)
+
+
+def stereo(
+    depth: NDArray[np.float32], camera: Camera, rng: np.random.Generator, smeared: bool = True
+) -> NDArray[np.float32]:
+    """Two eyes, or an eye and a pattern. Matching patches of 5 to 16 mm smears what is near into what is behind."""
+    if smeared and depth.any():
+        size = 2 * int(np.clip(rng.uniform(5, 16) * camera.fx / np.median(depth[depth > 0]) / 2, 1, 7)) + 1
         full = np.where(depth > 0, depth, depth.max())
         smooth = cv2.medianBlur(np.ascontiguousarray(full), min(size, 5))
         smooth = cv2.blur(smooth, (size, size))
@@ -139,9 +170,18 @@ def _crop(depth: NDArray[np.float32], camera: Camera, center: Array, joints: Arr
     return Sample(crop.depth.astype(np.float16), (joints - center).astype(np.float32), com.astype(np.float32))
 
 
+def without_arm(image: Image, camera: Camera, wrist: Array, reach: float) -> NDArray[np.float32]:
+    """A hand whose arm ends `reach` mm from the wrist: cut off, or in a sleeve that gives no depth."""
+    x, y = rays(camera)
+    d = image.depth
+    far = (x * d - wrist[0]) ** 2 + (y * d - wrist[1]) ** 2 + (d - wrist[2]) ** 2 > reach * reach
+    gone = far & (image.parts == 1 + PARTS.index("forearm"))
+    return np.where(gone, np.float32(0), d)
+
+
 def _hand(rng: np.random.Generator, person: tuple[HandShape, Array, Array], pose: Pose) -> Sample | None:
     spot, focal = _place(rng)
-    turn = random_turn(rng) if rng.uniform() < 0.6 else _turn(rng)
+    turn = random_turn(rng) if rng.uniform() < 0.5 else _turn(rng)
     placed = place_pose(pose, turn, np.zeros(3))
     box = (placed.joints[0].min(axis=0) + placed.joints[0].max(axis=0)) / 2
     placed = placed._replace(joints=placed.joints + (spot - box))
@@ -149,9 +189,17 @@ def _hand(rng: np.random.Generator, person: tuple[HandShape, Array, Array], pose
     if vertices[:, 2].min() < 60:
         return None
     camera = _around(spot, focal, 1.5 * HALF)
-    depth = render_mesh(vertices, camera).depth
+    image = render_mesh(vertices, camera)
+    depth = (
+        without_arm(image, camera, placed.joints[0, 0], rng.uniform(0, 90)) if rng.uniform() < 0.15 else image.depth
+    )
     depth = add_things(depth, camera, _things(rng, placed.joints[0], vertices))
-    return _crop(sense(depth, camera, rng), camera, spot, placed.joints[0])
+    depth = sense(depth, camera, rng)
+    if rng.uniform() < 0.1:  # at the edge of the image
+        at = round(camera.width / 2 + rng.uniform(10, 110) * focal / spot[2])
+        seen = depth if rng.uniform() < 0.5 else depth.T
+        (seen if rng.uniform() < 0.5 else seen[:, ::-1])[:, max(at, 0) :] = 0
+    return _crop(depth, camera, spot, placed.joints[0])
 
 
 def _none(rng: np.random.Generator, person: tuple[HandShape, Array, Array], pose: Pose) -> Sample | None:
