@@ -16,11 +16,13 @@ import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.spatial.transform import Rotation
 
 from benchmarks.shipped_hands import make_samples
 from benchmarks.timing import write
 from gmaps.camera import Camera
 from gmaps.capture.depth_file import read_depth
+from gmaps.evaluation.metrics import align
 from gmaps.inference import Detector, Predictor, load_pretrained
 from gmaps.inference.detector import Found, Side, middle
 from gmaps.skeleton import get_skeleton
@@ -108,10 +110,14 @@ def rig(predictor: Predictor, folder: Path, side: Side) -> list[dict[str, Any]]:
         found: Found = looks[0]
         off = np.linalg.norm(found.joints - shot.joints, axis=1)[known]
         blind = np.linalg.norm(pose + shot.center - shot.joints, axis=1)[known]
+        guess, true = found.joints[known].astype(np.float64), shot.joints[known]
+        turn, _ = Rotation.align_vectors(true - true.mean(axis=0), guess - guess.mean(axis=0))
+        shape = align(guess[None], true[None], "procrustes")[0]
         flat = np.linalg.norm(shot.camera.project(found.joints)[:, :2] - shot.px, axis=1)
         rows.append(
             {"serial": shot.serial, "off": off, "blind": blind, "px": flat[np.isfinite(flat)],
-             "confidence": found.confidence}
+             "confidence": found.confidence, "degrees": float(np.degrees(turn.magnitude())),
+             "shape": np.linalg.norm(shape - true, axis=1)}
         )  # fmt: skip
     return rows
 
@@ -145,6 +151,7 @@ def run(data: Path = DATA) -> list[dict[str, Any]]:
     predictor = load_pretrained(device="cpu")
     rows = rig(predictor, data / "multiview", "right")
     off, blind, px = (np.concatenate([r[name] for r in rows]) for name in ("off", "blind", "px"))
+    degrees = np.array([r["degrees"] for r in rows])
     mirror = np.concatenate([r["off"] for r in rig(predictor, data / "multiview", "left")])
     one = nyu(predictor, data / "nyu")
     summary: dict[str, Any] = {
@@ -152,6 +159,9 @@ def run(data: Path = DATA) -> list[dict[str, Any]]:
         "mean_pose_mm": float(blind.mean()), "mean_px": float(px.mean()), "median_px": float(np.median(px)),
         "pck20": float((off < 20).mean()), "pck40": float((off < 40).mean()), "left_mm": float(mirror.mean()),
         "confidence": float(np.mean([r["confidence"] for r in rows])), "nyu_mm": one["mm"],
+        "degrees": float(np.median(degrees)), "turned": float((degrees > 90).mean()),
+        "right_way_mm": float(np.concatenate([r["off"] for r in rows if r["degrees"] <= 45]).mean()),
+        "shape_mm": float(np.concatenate([r["shape"] for r in rows]).mean()),
     }  # fmt: skip
     print("\n## The weights that ship, on real frames\n")
     print("| what | measured | must | aim |\n|---|---|---|---|")
@@ -160,7 +170,11 @@ def run(data: Path = DATA) -> list[dict[str, Any]]:
     print(f"| as a share of that of the mean pose at the centre, {blind.mean():.1f} mm | {share:.2f} | 0.5 | 0.33 |")
     print(f"| 2D error against the labels, px: mean (median) | {px.mean():.1f} ({np.median(px):.1f}) | | |")
     print(f"| joints within 20 mm; within 40 mm | {summary['pck20']:.1%}; {summary['pck40']:.1%} | | |")
-    print(f"| the same, seen as a left hand | {mirror.mean():.1f} mm | | |")
+    print(f"| the hand's turn is off by: median | {summary['degrees']:.0f} degrees | | |")
+    print(f"| frames in which it is off by more than 90 degrees | {summary['turned']:.1%} | | |")
+    print(f"| mean 3D error where it is off by no more than 45 degrees | {summary['right_way_mm']:.1f} mm | | |")
+    print(f"| mean 3D error, turned, moved and scaled to the labels | {summary['shape_mm']:.1f} mm | | |")
+    print(f"| mean 3D error, seen as a left hand | {mirror.mean():.1f} mm | | |")
     sides = f"as a right hand {one['mm_right']:.1f}, as a left one {one['mm_left']:.1f}"
     print(f"| NYU's frame, 14 joints ({sides}) | {one['mm']:.1f} mm | 25 | 12 |")
     print("\n| camera | mean 3D error, mm | mean pose | confidence |\n|---|---|---|---|")

@@ -163,6 +163,32 @@ class Detector:
             found.append(Found(own, float(sure), side))
         return found
 
+    def places(
+        self, depth: Array, most: int, taken: Sequence[NDArray[np.float64]], least: float
+    ) -> list[NDArray[np.float64]]:
+        """Where a hand could be by a first look, the surest first.
+
+        Parameters
+        ----------
+        depth, taken
+            See `detect`.
+        most
+            No more than so many.
+        least
+            Confidence of a hand: a closer look, as either side, gives more than the first, but not twice as much.
+
+        Returns
+        -------
+        list of (3,)
+            Middles of the joints that the network sees there, mm.
+        """
+        known: tuple[tuple[float, float, float], ...] = tuple((float(c[0]), float(c[1]), float(c[2])) for c in taken)
+        half_side = self.judge.crop_params.half_side
+        spots = find_candidates(depth, self.camera, half_side, self.depth_range, most=self.most, taken=known)
+        # As one side first: half the time, and a hand of the other side is still surer than what is none.
+        first = sorted(self.look(depth, [p.center for p in spots], self.sides[:1]), key=lambda f: -f.confidence)
+        return [f.center for f in first[:most] if f.confidence >= 0.6 * least]
+
     def detect(self, depth: Array, hands: int = 1, taken: Sequence[NDArray[np.float64]] = ()) -> list[Found]:
         """Hands in an image, the surest first.
 
@@ -180,12 +206,7 @@ class Detector:
         list of Found
             Each with joints of a second look, whose cube is around the joints of the first.
         """
-        params = self.judge.crop_params
-        known: tuple[tuple[float, float, float], ...] = tuple((float(c[0]), float(c[1]), float(c[2])) for c in taken)
-        places = find_candidates(depth, self.camera, params.half_side, self.depth_range, most=self.most, taken=known)
-        # As one side first: half the time, and a hand of the other side is still surer than what is none.
-        first = sorted(self.look(depth, [p.center for p in places], self.sides[:1]), key=lambda f: -f.confidence)
-        likely = [f.center for f in first[: CLOSELY * hands] if f.confidence >= 0.6 * self.sure]
+        likely = self.places(depth, CLOSELY * hands, taken, self.sure)
         chosen: list[Found] = []
         # Stable: of two that are equally sure, the nearer.
         for found in sorted(self.look(depth, likely, self.sides), key=lambda f: -f.confidence):

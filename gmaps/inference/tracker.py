@@ -7,8 +7,9 @@ what it found. A hand is lost, and the frame has none of it, when the network is
 confidence that finding asks for, or when the joints' middle has jumped by more than `JUMP`. In the next frame it is
 looked for again. For `PATIENCE` frames one is found again only within `JUMP` and `REACH` more for each frame since;
 then anywhere. As which side it is followed, where nobody says, is decided by the sum of both confidences over
-`WEIGH` frames. Every `AROUND` frames the tracker looks around, and goes over to a place that is surer by `BETTER`:
-so it does not stay with an elbow that it once took for a hand.
+`WEIGH` frames. Every `AROUND` frames the tracker looks around, in the next frame it looks closely at the likeliest
+place, and goes over to it if that is surer by `BETTER`: so it does not stay with an elbow that it once took for a
+hand, and no frame bears the time of both looks.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from numpy.typing import NDArray
 
 from gmaps.camera import Camera
 from gmaps.errors import UsageError
-from gmaps.inference.detector import SURE, Array, Detector, Found, Judge, Side, middle
+from gmaps.inference.detector import APART, SURE, Array, Detector, Found, Judge, Side, middle
 from gmaps.inference.filters import OneEuro
 
 #: mm between a cube's middle and that of its joints, at which a second look is taken.
@@ -77,6 +78,7 @@ class _Hand:
     followed: bool = True
     away: int = 0
     seen: int = 0
+    rival: NDArray[np.float64] | None = None
     votes: dict[Side, float] = field(default_factory=dict)
 
     @property
@@ -145,7 +147,7 @@ class Tracker:
                 if found is None:
                     hand.followed, hand.away = False, 0
                     continue
-                better = self._look_around(depth, found) if hand.seen % AROUND == 0 else None
+                better = self._look_around(hand, depth, found)
                 if better is not None:
                     self._take(hand, better)
                 out.append(self._note(hand, better or found, time, "found" if better else "tracking"))
@@ -198,16 +200,24 @@ class Tracker:
             out.append(self._note(hand, found, time, "found"))
         return out
 
-    def _look_around(self, depth: Array, found: Found) -> Found | None:
+    def _look_around(self, hand: _Hand, depth: Array, found: Found) -> Found | None:
         """A hand that the network is clearly surer of than of the one that is followed."""
-        taken = [found.center, *(h.last for h in self._hands if h.followed)]
-        other = self.detector.detect(depth, 1, taken)
-        return other[0] if other and other[0].confidence > found.confidence + BETTER else None
+        taken = [found.center, *(h.last for h in self._hands if h.followed and h is not hand)]
+        least = found.confidence + BETTER
+        if hand.rival is not None:
+            looks = self.detector.look(depth, [hand.rival], self.detector.sides)
+            hand.rival = None
+            other = max(looks, key=lambda f: f.confidence, default=None)
+            far = other is not None and all(np.linalg.norm(other.center - c) > APART for c in taken)
+            return other if other is not None and far and other.confidence > least else None
+        if hand.seen % AROUND == 0:
+            hand.rival = next(iter(self.detector.places(depth, 1, taken, least)), None)
+        return None
 
     @staticmethod
     def _take(hand: _Hand, found: Found) -> None:
         """Begin to follow, from here on."""
-        hand.followed, hand.seen = True, 0
+        hand.followed, hand.seen, hand.rival = True, 0, None
         hand.votes = {side: vote / 2 for side, vote in hand.votes.items()}
         hand.votes[found.side] = hand.votes.get(found.side, 0.0) + found.confidence
         hand.last, hand.speed = found.center, np.zeros(3)

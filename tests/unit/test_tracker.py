@@ -124,6 +124,39 @@ def test_a_hand_does_not_jump():
     assert first <= 10
 
 
+class Doubtful(StandIn):
+    """Half as sure of what is on the left, as of an elbow."""
+
+    def _agrees(self, crop, joints):
+        return StandIn._agrees(crop, joints) * (0.5 if crop.cube.center[0] < 0 else 1.0)
+
+
+def test_what_is_no_hand_is_left_for_one_and_no_frame_pays_for_both_looks():
+    one, two = (next(iter(Room(seed, frames=1, speed=0, furnished=False))) for seed in (7, 8))
+    camera = Camera(CAMERA.fx, CAMERA.fy, 255.5, CAMERA.cy, 512, CAMERA.height)
+    depth, judge = np.hstack([one.depth, two.depth]), Doubtful()
+    places = []
+    for frame, shift in ((one, -128), (two, 128)):
+        uvd = CAMERA.project(frame.joints)
+        uvd[:, 0] += 255.5 - CAMERA.cx + shift
+        places.append(camera.unproject(uvd))
+    tracker = Tracker(judge, camera, depth_range=RANGE, smooth=False, side="right")
+    judge.joints = np.stack(places[:1])
+    while not tracker.step(depth, judge.judged / 1e3):
+        assert judge.judged < 100
+    judge.joints = np.stack(places)
+    where, most = [], 0
+    for k in range(15):
+        before = judge.judged
+        (hand,) = tracker.step(depth, 1 + k / 30)
+        where.append(int(np.linalg.norm(judge.joints - hand.joints, axis=2).mean(axis=1).argmin()))
+        most = max(most, judge.judged - before)
+    assert where[:10] == [0] * 10
+    assert where[-1] == 1
+    others = find_candidates(depth, camera, 120.0, RANGE, taken=(tuple(middle(places[0])),))
+    assert most == 1 + len(others)  # the hand that is followed, and the other places once
+
+
 def test_options_are_checked():
     for wrong in ({"hands": 0}, {"side": "both"}, {"depth_range": (900.0, 100.0)}, {"sure": 1.5}):
         with pytest.raises(UsageError):
