@@ -113,9 +113,14 @@ def signed_edt(mask, spacing, out):
             out[r, c] = length if square > _ZERO else -length
 
 
-@jit(inline="always")
-def _is_hand(rows, r, c):
-    return np.float32((rows[r, c >> 6] >> np.uint64(c & 63)) & np.uint64(1))
+@jit
+def _mixed(depth, r, c0, c1, aside, out):
+    """How much of row r is hand at the cells' centres: 0 to 1, between the pixels on both sides."""
+    row = depth[r]
+    for k in range(out.size):
+        left = _ONE if row[c0[k]] < _ONE else _ZERO
+        right = _ONE if row[c1[k]] < _ONE else _ZERO
+        out[k] = (_ONE - aside[k]) * left + aside[k] * right
 
 
 @jit
@@ -209,10 +214,18 @@ def at_centers(depth, spacing, out):
     rows = hand_rows(depth)
     centers = np.empty(size, np.float32)
     base = np.empty(size, np.float32)
+    # The pixels on both sides of each centre, and how near it is to the second.
+    before = np.empty(size, np.uint64)
+    behind = np.empty(size, np.uint64)
+    aside = np.empty(size, np.float32)
     for k in range(size):
         centers[k] = np.float32((k + 0.5) * pixels / size - 0.5)
         share = centers[k] - np.floor(centers[k])
         base[k] = min(share, _ONE - share)
+        first = min(max(int(np.floor(centers[k])), 0), pixels - 1)
+        before[k] = first
+        behind[k] = min(first + 1, pixels - 1) if centers[k] > first else first
+        aside[k] = min(max(centers[k] - np.float32(first), _ZERO), _ONE)
     hand = np.empty((pixels, size), np.float32)
     gap = np.empty((pixels, size), np.float32)
     low = pixels
@@ -234,21 +247,20 @@ def at_centers(depth, spacing, out):
                 gap[r, k] = base[k] * base[k]
     to_hand = np.empty(size, np.float32)
     to_gap = np.empty(size, np.float32)
+    upper = np.empty(size, np.float32)
+    lower = np.empty(size, np.float32)
     around = np.empty(size, np.float32)
     scale = np.float32(spacing)
     limit = np.sqrt(_FAR) * np.float32(0.5)
     for i in range(size):
         y = centers[i]
-        r0 = min(max(int(np.floor(y)), 0), pixels - 1)
-        r1 = min(r0 + 1, pixels - 1) if y > r0 else r0
-        share = min(max(y - np.float32(r0), _ZERO), _ONE)
+        r0 = np.int64(before[i])
+        r1 = np.int64(behind[i])
+        share = aside[i]
+        _mixed(depth, r0, before, behind, aside, upper)
+        _mixed(depth, r1, before, behind, aside, lower)
         for k in range(size):
-            c0 = min(max(int(np.floor(centers[k])), 0), pixels - 1)
-            c1 = min(c0 + 1, pixels - 1) if centers[k] > c0 else c0
-            aside = min(max(centers[k] - np.float32(c0), _ZERO), _ONE)
-            upper = (_ONE - aside) * _is_hand(rows, r0, c0) + aside * _is_hand(rows, r0, c1)
-            lower = (_ONE - aside) * _is_hand(rows, r1, c0) + aside * _is_hand(rows, r1, c1)
-            around[k] = (_ONE - share) * upper + share * lower
+            around[k] = (_ONE - share) * upper[k] + share * lower[k]
             # Only the other class is looked for: a 0 never holds the search back.
             to_hand[k] = _FAR if around[k] <= 0 else _ZERO
             to_gap[k] = _FAR if around[k] >= 1 else _ZERO

@@ -85,42 +85,43 @@ def _own(t, size):
 
 
 @jit
-def _footprints(lines, r, start, stop, c0, cx, ray_y, ifx, ify, x, y, z, h, left, top, per_mm, size, rows, cols, zs):
+def _footprints(lines, r, start, stop, rays, ray_y, ifx, ify, x, y, z, h, left, top, per_mm, size, found):
     """The cells that each pixel of a row covers; without branches and with few arrays, so that it runs in vectors.
 
     Parameters
     ----------
-    lines : (3, n + 2) float32
-        Row r of the depth image lies in r % 3, between its neighbours; a pixel more at both ends. mm.
-    r, start, stop, c0 : int
-        The row, the pixels in it that are asked for, and the column of pixel 0.
-    cx : float
-        Of the camera, pixels.
+    lines : (3 * (n + 2),) float32
+        Row r of the depth image lies in third r % 3, between its neighbours; a pixel more at both ends. mm.
+    r, start, stop : int
+        The row, and the pixels in it that are asked for.
+    rays : (n,) float32
+        x / z of each column.
     ray_y, ifx, ify : float32
-        y / z of the row, and what a pixel adds.
+        y / z of the row, and what a pixel adds to it and to `rays`.
     x, y, z, h, left, top : float32
         The cube and two of its sides, mm.
     per_mm : float32
         Cells.
     size : int
         S.
-    rows, cols : (n,) int32
-        Filled with the first cell and 65,536 times the last; rows with -1 where a pixel is not in the cube.
-    zs : (n,) float32
-        Filled with the pixels' depths, cube units.
+    found : (3 * n,) int32
+        Filled with the first row and 65,536 times the last, or -1 where a pixel is not in the cube; with columns
+        alike; and with the bits of the pixels' depths, cube units.
     """
-    above = lines[(r + 2) % 3]
-    here = lines[r % 3]
-    below = lines[(r + 1) % 3]
-    for k in range(start, stop):
-        # Unsigned, so that no index can count from the end: that test alone would keep the loop out of vectors.
-        at = np.uint64(k) + np.uint64(1)
-        d = here[at]
-        west = here[at - np.uint64(1)]
-        east = here[at + np.uint64(1)]
-        north = above[at]
-        south = below[at]
-        ray_x = np.float32(np.float64(np.int32(c0 + k)) - cx) * ifx
+    # Unsigned, so that no index can count from the end: that test alone would keep the loop out of vectors. One array
+    # that is read and one that is written: whether any two overlap is asked of every row.
+    n = np.uint64(rays.size)
+    wide = n + np.uint64(2)
+    above = np.uint64((r + 2) % 3) * wide + np.uint64(1)
+    here = np.uint64(r % 3) * wide + np.uint64(1)
+    below = np.uint64((r + 1) % 3) * wide + np.uint64(1)
+    for k in range(np.uint64(start), np.uint64(stop)):
+        d = lines[here + k]
+        west = lines[here + k - np.uint64(1)]
+        east = lines[here + k + np.uint64(1)]
+        north = lines[above + k]
+        south = lines[below + k]
+        ray_x = rays[k]
         px = ray_x * d
         py = ray_y * d
         # NaN fails it.
@@ -136,11 +137,24 @@ def _footprints(lines, r, start, stop, c0, cx, ray_y, ifx, ify, x, y, z, h, left
         own_r = _own((py - top) * per_mm, size)
         high = _last((y_hi - top) * per_mm, own_r, size)
         low = _first((y_lo - top) * per_mm, own_r, size)
-        rows[k] = np.int32(low | (high << np.int32(16))) if seen else np.int32(-1)
+        found[k] = np.int32(low | (high << np.int32(16))) if seen else np.int32(-1)
         high = _last((x_hi - left) * per_mm, own_c, size)
         low = _first((x_lo - left) * per_mm, own_c, size)
-        cols[k] = np.int32(low | (high << np.int32(16)))
-        zs[k] = half(min((d - z) / h, LAST))
+        found[n + k] = np.int32(low | (high << np.int32(16)))
+        found[n + n + k] = np.float32(half(min((d - z) / h, LAST))).view(np.int32)
+
+
+@jit
+def _copy_row(depth, r, low, high, lines, at):
+    """Columns `low` to before `high` of row r to `lines` from `at` on; 0 for the row behind the last."""
+    to = np.uint64(at)
+    if r == depth.shape[0]:
+        for c in range(np.uint64(high - low)):
+            lines[to + c] = np.float32(0)
+        return
+    row = depth[r]
+    for c in range(np.uint64(high - low)):
+        lines[to + c] = row[np.uint64(low) + c]
 
 
 @jit
@@ -176,31 +190,36 @@ def orthographic(depth, fx, fy, cx, cy, x, y, z, h, out):
     ifx, ify = np.float32(1 / fx), np.float32(1 / fy)
     cube = (np.float32(x), np.float32(y), np.float32(z), np.float32(h), np.float32(x - h), np.float32(y - h))
     per_mm = np.float32(size / (2 * h))
-    span_r = np.empty(n, np.int32)
-    span_c = np.empty(n, np.int32)
-    zs = np.empty(n, np.float32)
+    # Vectors are of eight pixels: so many more have room that the last one of a row need not be done one by one.
+    n += 7
+    found = np.empty(3 * n, np.int32)
+    zs = found[2 * n :].view(np.float32)
+    rays = np.empty(n, np.float32)
+    for k in range(n):
+        rays[k] = np.float32(np.float64(np.int32(c0 + k)) - cx) * ifx
     # The window's rows, three at a time, with a pixel more on each side; what lies outside the image is no data.
-    lines = np.zeros((3, n + 2), np.float32)
+    lines = np.zeros(3 * (n + 2), np.float32)
     low = max(c0 - 1, 0)
     high = min(c1 + 1, cols)
     for r in range(max(r0 - 1, 0), r0 + 1):
-        for c in range(low, high):
-            lines[r % 3, c - c0 + 1] = depth[r, c]
+        _copy_row(depth, r, low, high, lines, (r % 3) * (n + 2) + low - c0 + 1)
     seen = 0
     for r in range(r0, r1):
-        for c in range(low, high):
-            lines[(r + 1) % 3, c - c0 + 1] = depth[r + 1, c] if r + 1 < rows else np.float32(0)
+        _copy_row(depth, r + 1, low, high, lines, ((r + 1) % 3) * (n + 2) + low - c0 + 1)
         # Most of a window is void: look for the ends of what is not.
-        start, stop = 0, n
-        while start < stop and not abs(depth[r, c0 + start] - cube[2]) <= cube[3]:
-            start += 1
-        while start < stop and not abs(depth[r, c0 + stop - 1] - cube[2]) <= cube[3]:
-            stop -= 1
+        here = np.uint64((r % 3) * (n + 2) + 1)
+        first, last = here, here + np.uint64(c1 - c0)
+        while first < last and not abs(lines[first] - cube[2]) <= cube[3]:
+            first += np.uint64(1)
+        while first < last and not abs(lines[last - np.uint64(1)] - cube[2]) <= cube[3]:
+            last -= np.uint64(1)
+        start, stop = np.int64(first - here), np.int64(last - here)
         ray_y = np.float32(r - cy) * ify
-        _footprints(lines, r, start, stop, c0, cx, ray_y, ifx, ify, *cube, per_mm, size, span_r, span_c, zs)
+        whole = start + ((stop - start + 7) & ~7)
+        _footprints(lines, r, start, whole, rays, ray_y, ifx, ify, *cube, per_mm, size, found)
         # Unsigned as above, and without a branch on which point is nearer.
         for k in range(np.uint64(start), np.uint64(stop)):
-            rows_of, cols_of = span_r[k], span_c[k]
+            rows_of, cols_of = found[k], found[np.uint64(n) + k]
             if rows_of < 0:
                 continue
             seen += 1

@@ -301,12 +301,14 @@ def find_links(ptr, points, touch, blocks):
         parent[i] = _root(parent, i)
     pairs = np.empty((64, 2), np.int32)
     used = 0
+    column = -1
     for at in range(blocks * blocks):
+        column = column + 1 if column + 1 < blocks else 0
         if ptr[at] == ptr[at + 1]:
             continue
         for side in range(3):
             other = at if side == 0 else (at + 1 if side == 1 else at + blocks)
-            if (side == 1 and at % blocks == blocks - 1) or (side == 2 and at // blocks == blocks - 1):
+            if (side == 1 and column == blocks - 1) or other >= blocks * blocks:
                 continue
             for i in range(ptr[at], ptr[at + 1]):
                 for j in range(max(ptr[other], i + 1), ptr[other + 1]):

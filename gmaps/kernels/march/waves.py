@@ -37,36 +37,47 @@ def _away(points, i, j):
     return np.float32(x * x + y * y + z * z)
 
 
-@jit
-def _add(points, i, a, b, fan, shapes, m):
-    """Triangle (i; a, b), or the side to a where b is a: along, away, length, inverse, and how far a and b are."""
-    aa = _away(points, i, a)
-    to_a = np.sqrt(aa)
+@jit(inline="always")
+def _add(a, b, fan, m):
+    """Triangle (i; a, b), or the side to a where b is a."""
     fan[m, 0] = a
     fan[m, 1] = b
-    if a == b:
-        shapes[m, 0] = 0.0
-        shapes[m, 1] = to_a
-        shapes[m, 2] = 0.0
-        shapes[m, 3] = 0.0
-        shapes[m, 4] = to_a
-        shapes[m, 5] = to_a
-        return m + 1
-    bb = _away(points, i, b)
-    length = np.sqrt(_away(points, a, b))
-    inverse = np.float32(0.5) / length
-    along = (aa - bb) * inverse + np.float32(0.5) * length
-    shapes[m, 0] = along
-    shapes[m, 1] = np.sqrt(max(aa - along * along, np.float32(0)))
-    shapes[m, 2] = length
-    shapes[m, 3] = inverse
-    shapes[m, 4] = to_a
-    shapes[m, 5] = np.sqrt(bb)
     return m + 1
 
 
+@jit(inline="always")
+def _add_if(a, b, wanted, fan, m):
+    fan[m, 0] = a
+    fan[m, 1] = b
+    return m + np.int64(wanted)
+
+
 @jit
-def _bent(points, touch, i, v, straight, bent, fan, shapes, m):
+def _measure(points, own, fan, shapes):
+    """Fill along, away, length, inverse, and how far a and b are, of all triangles; without branches, in vectors."""
+    none = np.float32(0)
+    for k in range(np.uint64(shapes.shape[0])):
+        i = np.uint64(own[k])
+        a = np.uint64(fan[k, 0])
+        b = np.uint64(fan[k, 1])
+        aa = _away(points, i, a)
+        bb = _away(points, i, b)
+        length = np.sqrt(_away(points, a, b))
+        inverse = np.float32(0.5) / length
+        along = (aa - bb) * inverse + np.float32(0.5) * length
+        height = aa - along * along
+        to_a = np.sqrt(aa)
+        side = a == b
+        shapes[k, 0] = none if side else along
+        shapes[k, 1] = to_a if side else np.sqrt(height if height > none else none)
+        shapes[k, 2] = length
+        shapes[k, 3] = none if side else inverse
+        shapes[k, 4] = to_a
+        shapes[k, 5] = np.sqrt(bb)
+
+
+@jit
+def _bent(touch, i, v, straight, bent, fan, m):
     """Triangles (i; v, d) with d beside v that nothing joins to i on the other way round."""
     for a in range(TOUCHED):
         d = touch[v, bent, a]
@@ -80,12 +91,12 @@ def _bent(points, touch, i, v, straight, bent, fan, shapes, m):
             for c in range(TOUCHED):
                 closed |= touch[h, straight, c] == d
         if not closed:
-            m = _add(points, i, v, d, fan, shapes, m)
+            m = _add(v, d, fan, m)
     return m
 
 
 @jit
-def _quarter(points, touch, i, vertical, horizontal, fan, shapes, m):
+def _quarter(touch, i, vertical, horizontal, fan, m):
     """All triangles of part i in one quarter, whatever touches it."""
     before = m
     for a in range(TOUCHED):
@@ -96,13 +107,13 @@ def _quarter(points, touch, i, vertical, horizontal, fan, shapes, m):
             h = touch[i, horizontal, b]
             if h < 0:
                 break
-            m = _add(points, i, v, h, fan, shapes, m)
-        m = _bent(points, touch, i, v, vertical, horizontal, fan, shapes, m)
+            m = _add(v, h, fan, m)
+        m = _bent(touch, i, v, vertical, horizontal, fan, m)
     for b in range(TOUCHED):
         h = touch[i, horizontal, b]
         if h < 0:
             break
-        m = _bent(points, touch, i, h, horizontal, vertical, fan, shapes, m)
+        m = _bent(touch, i, h, horizontal, vertical, fan, m)
     # Sides that belong to no triangle.
     for side in (vertical, horizontal):
         for a in range(TOUCHED):
@@ -113,7 +124,7 @@ def _quarter(points, touch, i, vertical, horizontal, fan, shapes, m):
             for k in range(before, m):
                 known |= fan[k, 0] == v or fan[k, 1] == v
             if not known:
-                m = _add(points, i, v, v, fan, shapes, m)
+                m = _add(v, v, fan, m)
     return m
 
 
@@ -141,28 +152,28 @@ def triangulate(points, touch, links):
     n = points.shape[0]
     fan_ptr = np.empty(4 * n + 1, np.int32)
     fan = np.empty((6 * n + 1024, 2), np.int32)
-    shapes = np.empty((6 * n + 1024, 6), np.float32)
     special = np.zeros(n + 1, np.bool_)
-    for i in range(n):
-        for side in range(4):
-            special[i] |= touch[i, side, 1] >= 0
     linked = np.zeros(n, np.bool_)
+    others = np.empty(2 * links.shape[0], np.int32)
+    for i in range(n):
+        special[i] = (touch[i, 0, 1] & touch[i, 1, 1] & touch[i, 2, 1] & touch[i, 3, 1]) >= 0
     for k in range(links.shape[0]):
         linked[links[k, 0]] = True
         linked[links[k, 1]] = True
     m = 0
     for i in range(n):
         if m + 512 + 4 * links.shape[0] > fan.shape[0]:
-            bigger = 2 * fan.shape[0] + 1024 + 4 * links.shape[0]
-            more_fan = np.empty((bigger, 2), np.int32)
-            more_shapes = np.empty((bigger, 6), np.float32)
+            more = np.empty((2 * fan.shape[0] + 1024 + 4 * links.shape[0], 2), np.int32)
             for k in range(m):
-                for q in range(6):
-                    more_shapes[k, q] = shapes[k, q]
-                more_fan[k, 0] = fan[k, 0]
-                more_fan[k, 1] = fan[k, 1]
-            fan = more_fan
-            shapes = more_shapes
+                more[k, 0] = fan[k, 0]
+                more[k, 1] = fan[k, 1]
+            fan = more
+        ends = 0
+        if linked[i]:
+            for k in range(links.shape[0]):
+                if links[k, 0] == i or links[k, 1] == i:
+                    others[ends] = links[k, 1] if links[k, 0] == i else links[k, 0]
+                    ends += 1
         for quarter in range(4):
             fan_ptr[4 * i + quarter] = m
             vertical = np.int64(quarter >> 1)
@@ -170,28 +181,27 @@ def triangulate(points, touch, links):
             v = touch[i, vertical, 0]
             h = touch[i, horizontal, 0]
             # Most parts touch one at most on each side: what `_quarter` does, without its loops.
-            if special[i] or special[v] or special[h]:
-                m = _quarter(points, touch, i, vertical, horizontal, fan, shapes, m)
-            elif v >= 0 or h >= 0:
+            if special[i] | special[v] | special[h]:
+                m = _quarter(touch, i, vertical, horizontal, fan, m)
+            else:
                 d = touch[v, horizontal, 0] if v >= 0 else np.int32(-1)
                 e = touch[h, vertical, 0] if h >= 0 else np.int32(-1)
-                if v >= 0 and h >= 0:
-                    m = _add(points, i, v, h, fan, shapes, m)
-                if d >= 0 and d != e:
-                    m = _add(points, i, v, d, fan, shapes, m)
-                if e >= 0 and d != e:
-                    m = _add(points, i, h, e, fan, shapes, m)
-                if d < 0 and h < 0:
-                    m = _add(points, i, v, v, fan, shapes, m)
-                if e < 0 and v < 0:
-                    m = _add(points, i, h, h, fan, shapes, m)
-            if linked[i]:
-                for k in range(links.shape[0]):
-                    if links[k, 0] == i or links[k, 1] == i:
-                        j = links[k, 1] if links[k, 0] == i else links[k, 0]
-                        m = _add(points, i, j, j, fan, shapes, m)
+                # Written first and counted then: branches that nobody can foretell cost more than all the rest.
+                m = _add_if(v, h, (v >= 0) & (h >= 0), fan, m)
+                m = _add_if(v, d, (d >= 0) & (d != e), fan, m)
+                m = _add_if(h, e, (e >= 0) & (d != e), fan, m)
+                m = _add_if(v, v, (v >= 0) & (d < 0) & (h < 0), fan, m)
+                m = _add_if(h, h, (h >= 0) & (e < 0) & (v < 0), fan, m)
+            for k in range(ends):
+                m = _add(others[k], others[k], fan, m)
     fan_ptr[4 * n] = m
-    return fan_ptr, fan[:m], shapes[:m]
+    own = np.empty(m, np.int32)
+    for i in range(n):
+        for k in range(fan_ptr[4 * i], fan_ptr[4 * i + 4]):
+            own[k] = i
+    shapes = np.empty((m, 6), np.float32)
+    _measure(points, own, fan, shapes)
+    return fan_ptr, fan[:m], shapes
 
 
 @jit(inline="always")
