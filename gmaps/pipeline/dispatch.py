@@ -1,18 +1,19 @@
-"""Where shards are made: in this process, on a Dask cluster started here, or on one that is there."""
+"""Where shards are made: in this process, in forks of it, on a Dask cluster started here, or on one that is there."""
 
 from __future__ import annotations
 
 import logging
 import multiprocessing
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from gmaps.datasets.children import CAN_FORK, PATIENCE, each_in_child
+from gmaps.datasets.children import CAN_FORK, PATIENCE
 from gmaps.errors import GmapsError, UsageError
 from gmaps.formats.open_files import require_room
+from gmaps.pipeline.forks import AT_A_TIME, share_out
 from gmaps.pipeline.ledger import ShardRecord
 from gmaps.pipeline.plan import Plan
 from gmaps.pipeline.source import CropSource
@@ -85,7 +86,8 @@ def make_shards(
     todo
         Numbers of the shards.
     scheduler
-        Address of a Dask scheduler; else a cluster of `plan.workers` processes is started here.
+        Address of a Dask scheduler; else `plan.workers` processes are started here: forks of this one where the
+        system allows them, and a Dask cluster where it does not, or where forks come to nothing.
     suspicion
         Of rows that end a process.
 
@@ -101,18 +103,20 @@ def make_shards(
                 yield write_shard(source, job, k)
         return
     payload = source.payload()
-    if scheduler is None and len(todo) == 1 and CAN_FORK:
-        record = _in_fork(plan, source, todo[0], suspicion.rows)
-        if record is not None:
-            yield record
-            return
     deadly: list[int] = []
     if scheduler is None:
         check_open_files(min(plan.workers, len(todo)), len(plan.job.layout))
-    with _client(scheduler, min(plan.workers, len(todo))) as client:
-        yield from _submit(client, plan, payload, todo, deadly)
+        if CAN_FORK:
+            made: set[int] = set()
+            for record in _in_forks(plan, source, todo, suspicion.rows, deadly):
+                made.add(record.shard)
+                yield record
+            todo = [k for k in todo if k not in made and k not in deadly]
+    if todo:
+        with _client(scheduler, min(plan.workers, len(todo))) as client:
+            yield from _submit(client, plan, payload, todo, deadly)
     for k in deadly:
-        # The cluster is gone, and with it all that a fork of this process could stumble over.
+        # The workers are gone, and with them all that a fork of this process could stumble over.
         rows = plan.job.shard_rows(k)
         suspicion.say(
             f"rows {rows.start} to {rows.stop - 1} were being made when workers died: they are made once more, each "
@@ -121,16 +125,47 @@ def make_shards(
         yield write_shard(source, replace(plan.job, suspects=rows), k)
 
 
-def _in_fork(plan: Plan, source: CropSource, shard: int, suspects: frozenset[int]) -> ShardRecord | None:
-    """Makes the only shard in a fork of this process, which is there at once, where a cluster takes a second or two.
+def _in_forks(
+    plan: Plan, source: CropSource, todo: Sequence[int], suspects: frozenset[int], deadly: list[int]
+) -> Iterator[ShardRecord]:
+    """Makes shards in forks of this process, which are there at once, where a cluster takes a second or two.
 
-    None where that comes to nothing: what is read may hold what no fork can use, or end its process. A worker, which
-    begins anew, makes it then, or tells what is wrong.
+    Fewer than all where that comes to nothing: what is read may hold what no fork can use, or end its process before
+    one shard is made. A cluster's workers, which begin anew, make the rest then, or tell what is wrong. Shards that
+    ended too many children are added to `deadly`.
     """
-    seconds = plan.estimate.seconds if plan.estimate is not None else 0.0
     work = partial(write_shard, source, replace(plan.job, suspects=suspects))
-    _, made = next(each_in_child(work, [shard], PATIENCE + 10 * seconds))
-    return made if isinstance(made, ShardRecord) else None
+    seconds = plan.estimate.seconds if plan.estimate is not None else 0.0
+    patience = PATIENCE + 10 * AT_A_TIME * seconds / plan.job.shards
+    shown = False
+    with closing(share_out(work, todo, min(plan.workers, len(todo)), patience)) as outcomes:
+        for k, outcome in outcomes:
+            if isinstance(outcome, ShardRecord):
+                shown = True
+                yield outcome
+            elif isinstance(outcome, GmapsError) and type(outcome) is not GmapsError:
+                raise outcome  # known to be no matter of forks
+            elif isinstance(outcome, Exception) or not shown or outcome.status is None:
+                return
+            else:
+                _add_deadly(plan, k, deadly, outcome)
+
+
+def _add_deadly(plan: Plan, shard: int, deadly: list[int], cause: object) -> None:
+    """Notes a shard that ended too many workers.
+
+    Raises
+    ------
+    GmapsError
+        There are too many of them.
+    """
+    deadly.append(shard)
+    if len(deadly) > MOST_DEADLY or not CAN_FORK:
+        rows = plan.job.shard_rows(shard)
+        raise GmapsError(
+            f"workers died again and again, last with rows {rows.start} to {rows.stop - 1} to do: they may "
+            "have run out of memory. Try fewer --workers. Finished shards are kept"
+        ) from (cause if isinstance(cause, Exception) else None)
 
 
 def check_open_files(workers: int, arrays: int) -> None:
@@ -244,13 +279,7 @@ def _submit(
         try:
             record = future.result()
         except KilledWorker as error:
-            deadly.append(k)
-            if len(deadly) > MOST_DEADLY or not CAN_FORK:
-                rows = plan.job.shard_rows(k)
-                raise GmapsError(
-                    f"workers died again and again, last with rows {rows.start} to {rows.stop - 1} to do: they may "
-                    "have run out of memory. Try fewer --workers. Finished shards are kept"
-                ) from error
+            _add_deadly(plan, k, deadly, error)
             record = None
         if (following := next(waiting, None)) is not None:
             running.add(submit(following))

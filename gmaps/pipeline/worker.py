@@ -227,9 +227,13 @@ def write_shard(source: CropSource, job: Job, shard: int) -> ShardRecord:
 def dask_setup(worker: Any) -> None:
     """Called by Dask in each worker of a cluster of our own, before its first task.
 
-    Ctrl-C in a terminal reaches workers too. They leave it to the build, which stops them in good order. Of its two
-    threads one makes frames, while the other flushes the shard before to the disk.
+    Ctrl-C in a terminal reaches workers too. They leave it to the build, which stops them in good order.
     """
-    global _turn
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    take_turns()
+
+
+def take_turns() -> None:
+    """Of this process's two threads one makes frames, while the other flushes the shard before to the disk."""
+    global _turn
     _turn = threading.Lock()
