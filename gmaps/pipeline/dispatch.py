@@ -130,22 +130,21 @@ def _in_forks(
 ) -> Iterator[ShardRecord]:
     """Makes shards in forks of this process, which are there at once, where a cluster takes a second or two.
 
-    Fewer than all where that comes to nothing: what is read may hold what no fork can use, or end its process before
-    one shard is made. A cluster's workers, which begin anew, make the rest then, or tell what is wrong. Shards that
-    ended too many children are added to `deadly`.
+    Fewer than all where that comes to nothing: what is read may hold what no fork can use. A cluster's workers, which
+    begin anew, make the rest then, or tell what is wrong. Shards that ended too many children are added to `deadly`.
     """
+    if plan.estimate is not None and not plan.estimate.forks:
+        return
     work = partial(write_shard, source, replace(plan.job, suspects=suspects))
     seconds = plan.estimate.seconds if plan.estimate is not None else 0.0
     patience = PATIENCE + 10 * AT_A_TIME * seconds / plan.job.shards
-    shown = False
     with closing(share_out(work, todo, min(plan.workers, len(todo)), patience)) as outcomes:
         for k, outcome in outcomes:
             if isinstance(outcome, ShardRecord):
-                shown = True
                 yield outcome
             elif isinstance(outcome, GmapsError) and type(outcome) is not GmapsError:
                 raise outcome  # known to be no matter of forks
-            elif isinstance(outcome, Exception) or not shown or outcome.status is None:
+            elif isinstance(outcome, Exception) or outcome.status is None:
                 return
             else:
                 _add_deadly(plan, k, deadly, outcome)

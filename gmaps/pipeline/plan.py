@@ -35,6 +35,8 @@ class Estimate:
         Bytes that one worker takes.
     deadly
         Rows, of those that were tried, that end the process that makes them.
+    forks
+        Whether forks of this process could make the frames.
     """
 
     frames: int
@@ -42,6 +44,7 @@ class Estimate:
     seconds: float
     memory: int
     deadly: tuple[int, ...] = ()
+    forks: bool = False
 
 
 @dataclass(frozen=True)

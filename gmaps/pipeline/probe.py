@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 
 import numpy as np
@@ -32,21 +33,21 @@ def probe(plan: Plan, source: CropSource) -> Estimate:
     positions = [int(i) for i in np.unique(np.linspace(0, job.rows - 1, PROBE).astype(int))]
     plain = sum(a.item_bytes for a in job.layout if not a.sharded)
 
-    def one(i: int) -> tuple[float, int, int]:
-        """Seconds of row i, its bytes, and those of the process."""
+    def one(i: int) -> tuple[float, int, int, int]:
+        """Seconds of row i, its bytes, those of the process, and which process that is."""
         start = time.perf_counter()
         _, row = job_row(source, job.maps, i)
         length = plain + sum(len(encode_chunk(a, row[a.name])) + 16 for a in job.layout if a.sharded)
-        return time.perf_counter() - start, length, psutil.Process().memory_info().rss
+        return time.perf_counter() - start, length, psutil.Process().memory_info().rss, os.getpid()
 
     made, size, seconds, memory = 0, 0, 0.0, psutil.Process().memory_info().rss
-    compiled, deadly = False, set()
+    compiled, forks, deadly = False, True, set()
     for i, outcome in scout(one, [positions[0], *positions]):
         if isinstance(outcome, ChildDied):
             deadly.add(i)
         if not isinstance(outcome, tuple):
             continue
-        memory = max(memory, outcome[2])
+        memory, forks = max(memory, outcome[2]), forks and outcome[3] != os.getpid()
         if not compiled:
             compiled = True  # the first one may compile
             continue
@@ -56,7 +57,7 @@ def probe(plan: Plan, source: CropSource) -> Estimate:
     # Plain files have room for whole shards.
     padding = plain * (job.shards * job.shard_samples - job.rows)
     scale = job.rows / max(made, 1)
-    return Estimate(made, int(size * scale) + padding, seconds * scale, memory, tuple(sorted(deadly)))
+    return Estimate(made, int(size * scale) + padding, seconds * scale, memory, tuple(sorted(deadly)), forks)
 
 
 def parse_memory(value: str | float | None) -> int | None:

@@ -175,25 +175,6 @@ def test_many_shards_that_end_workers_are_no_matter_of_frames(tmp_path, whole, c
     assert content(out) == whole
 
 
-def test_one_shard_needs_no_cluster(tmp_path, monkeypatch):
-    options = OPTIONS | {"shard_samples": 24}
-    build("synthetic", tmp_path / "a.zarr", workers=0, **options)
-    monkeypatch.setattr(dispatch, "_client", lambda *_: pytest.fail("a cluster was started"))
-    assert build("synthetic", tmp_path / "b.zarr", workers=2, **options).shards_done_now == 1
-    assert content(tmp_path / "a.zarr") == content(tmp_path / "b.zarr")
-
-
-@pytest.mark.parametrize("deed", [_die, _divide])
-def test_one_shard_that_no_fork_makes_is_left_to_workers(tmp_path, monkeypatch, deed):
-    def client(*_):
-        raise GmapsError("workers are asked for")
-
-    monkeypatch.setattr(dispatch, "_client", client)
-    monkeypatch.setattr(dispatch, "write_shard", lambda *_: deed())
-    with pytest.raises(GmapsError, match="workers are asked for"):
-        build("synthetic", tmp_path / "t.zarr", workers=2, **OPTIONS | {"shard_samples": 24})
-
-
 def test_no_scheduler(tmp_path, monkeypatch):
     monkeypatch.setattr(dispatch, "CONNECT", 1)
     with pytest.raises(GmapsError, match=r"no Dask scheduler answers at tcp://127\.0\.0\.1:9"):

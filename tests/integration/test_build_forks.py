@@ -80,6 +80,9 @@ def test_no_cluster_is_started(tmp_path, whole, monkeypatch):
     no_cluster(monkeypatch)
     assert build("synthetic", tmp_path / "t.zarr", workers=2, **OPTIONS).shards_done_now == 8
     assert content(tmp_path / "t.zarr") == whole
+    options = OPTIONS | {"shard_samples": 24}
+    assert build("synthetic", tmp_path / "one.zarr", workers=2, **options).shards_done_now == 1
+    assert content(tmp_path / "one.zarr")["depth/c.0.0.0"]
 
 
 def spoil(monkeypatch, deed):
@@ -97,7 +100,6 @@ def spoil(monkeypatch, deed):
 def test_a_row_that_ends_workers_is_rejected_and_the_rest_kept(tmp_path, whole, monkeypatch, capsys):
     no_cluster(monkeypatch)
     spoil(monkeypatch, lambda: os.kill(os.getpid(), signal.SIGKILL))
-    # The shards before it show that forks work.
     report = build("synthetic", tmp_path / "t.zarr", workers=1, **OPTIONS | {"progress": True, "max_rejects": "100%"})
     assert [r["row"] for r in report.rejects] == [13]
     assert "rows 12 to 14 were being made when workers died" in capsys.readouterr().err
@@ -122,5 +124,11 @@ def test_what_forks_cannot_do_is_left_to_a_cluster(tmp_path, monkeypatch):
     spoil(monkeypatch, lambda: 1 / 0)
     with pytest.raises(GmapsError, match="a cluster is asked for"):
         build("synthetic", tmp_path / "t.zarr", workers=2, **OPTIONS)
+    # Known from the estimate, before a shard is tried.
+    with monkeypatch.context() as patch:
+        patch.setattr("gmaps.datasets.children.CAN_FORK", False)
+        patch.setattr(dispatch, "share_out", lambda *_: pytest.fail("forks were started"))
+        with pytest.raises(GmapsError, match="a cluster is asked for"):
+            build("synthetic", tmp_path / "u.zarr", workers=2, **OPTIONS)
     monkeypatch.undo()
     assert build("synthetic", tmp_path / "t.zarr", workers=0, **OPTIONS).resumed

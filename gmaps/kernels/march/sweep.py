@@ -17,6 +17,8 @@ from gmaps.kernels.march.starts import find_starts
 
 #: Order 2 is no contraction: it stops when no distance moves by more than this, cells.
 _TOLERANCE = np.float32(1e-4)
+#: Cells that are written at a time: as many as a line of a cache holds of a plane.
+_TAKEN = 16
 
 
 @jit
@@ -194,10 +196,16 @@ def march(mask, joints_px, inscribed, order, slowness):
 def sweep_distance(mask, joints_px, inscribed, order, slowness, spacing, out):
     """`march`, written to (J, H, W) float32 planes in units of `spacing`; +inf where nothing was reached."""
     cells, t = march(mask, joints_px, inscribed, order, slowness)
-    flat = out.reshape(out.shape[0], -1)
+    joints = out.shape[0]
+    flat = out.reshape(joints, -1)
     scale = np.float32(spacing)
-    for j in range(out.shape[0]):
-        flat[j, :] = np.inf
-        for i in range(cells.size):
-            if t[i, j] < FAR * np.float32(0.5):
-                flat[j, cells[i]] = t[i, j] * scale
+    limit = FAR * np.float32(0.5)
+    flat[:] = np.inf
+    # A few cells at a time, whose rows of `t` stay at hand while every joint's plane takes its own.
+    for first in range(0, cells.size, _TAKEN):
+        last = min(first + _TAKEN, cells.size)
+        for j in range(joints):
+            plane = flat[j]
+            for i in range(np.uint64(first), np.uint64(last)):
+                v = t[i, np.uint64(j)]
+                plane[np.uint64(cells[i])] = v * scale if v < limit else np.float32(np.inf)
