@@ -22,7 +22,7 @@ _BATCH = 256
 _OURS = holds_arrays("z", "half_side", "perspective")
 
 
-class Hands(NamedTuple):
+class LatentHands(NamedTuple):
     """Hands of the latent space. What no pair of the network leads to is None.
 
     Parameters
@@ -103,7 +103,7 @@ class LatentSpace:
             )
         self.net = net
 
-    def sample(self, count: int, seed: int = 0) -> Hands:
+    def sample(self, count: int, seed: int = 0) -> LatentHands:
         """Hands at points of N(0, 1); the first of them are the same whatever the count.
 
         Raises
@@ -117,7 +117,7 @@ class LatentSpace:
             raise UsageError(f"a seed is 0 to 2**32 - 1, got {seed}")
         return self.decode(np.random.default_rng(seed).standard_normal((count, self.net.latent), np.float32))
 
-    def walk(self, count: int, steps: int, seed: int = 0) -> Hands:
+    def walk(self, count: int, steps: int, seed: int = 0) -> LatentHands:
         """Ways between points of N(0, 1): (count x steps) hands, a way after the other; see `way`.
 
         Raises
@@ -130,7 +130,7 @@ class LatentSpace:
         ends = self.sample(2 * count, seed).z
         return self.decode(np.concatenate([way(ends[2 * k], ends[2 * k + 1], steps) for k in range(count)]))
 
-    def decode(self, z: Array) -> Hands:
+    def decode(self, z: Array) -> LatentHands:
         """What points (N, Z) look like."""
         parts: list[dict[str, Array]] = []
         with torch.inference_mode():
@@ -140,7 +140,7 @@ class LatentSpace:
         made = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
         half, depth, joints = self.predictor.half_side, made.get("depth"), made.get("joints3d")
         color = made.get("color")
-        return Hands(
+        return LatentHands(
             z, None if depth is None else depth[:, 0], None if color is None else color.astype(np.uint8),
             made.get("joints2d"), None if joints is None else joints * np.float32(half), half,
             self.net.projection == "perspective", self.predictor.skeleton,

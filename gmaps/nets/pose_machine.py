@@ -28,6 +28,8 @@ LAMBDA = {
     ("ldm", "g1g6"): 0.2, ("lpm", "g1g6"): 0.1,
 }  # fmt: skip
 FINGERS = 0.2
+#: The logit of a limb where nothing was learnt: one cell in eight.
+_NO_LIMB = -2.0
 #: Cells around a peak whose heat decides where it is.
 _AROUND = 2
 
@@ -127,6 +129,8 @@ class PoseMachine(Network):
             seen = width + before + (limbs if groups and k > half else 0)
             layers = [conv(2, seen if i == 0 else width, width, kernel) for i in range(5)]
             self.stages.append(nn.Sequential(*layers, conv(2, width, width), nn.Conv2d(width, out, 1)))
+        for k, stage in enumerate(self.stages):
+            _begin_empty(stage[-1], _NO_LIMB if k < half else 0.0)  # type: ignore[index]
 
     @property
     def targets(self) -> tuple[str, ...]:  # type: ignore[override]
@@ -209,6 +213,17 @@ class PoseMachine(Network):
         deep = torch.where(hand, points[:, 2:], 0.0).flatten(2).expand(n, joints, -1)
         d = deep.gather(2, away.argmin(dim=2, keepdim=True))
         return to_mm(torch.cat([uv, d], dim=2), batch["cube"].float(), perspective=self.perspective, axes="uvd")
+
+
+def _begin_empty(layer: nn.Conv2d, bias: float) -> None:
+    """A stage begins by finding nothing, as nearly all cells of a map hold nothing.
+
+    From PyTorch's own initialisation it begins at a hundred times the loss of an empty map, and spends
+    most of a short run on coming down to it.
+    """
+    nn.init.normal_(layer.weight, std=0.01)
+    if layer.bias is not None:
+        nn.init.constant_(layer.bias, bias)
 
 
 def _cpm(

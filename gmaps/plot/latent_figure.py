@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -10,14 +11,16 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from gmaps.errors import UsageError
-from gmaps.inference.latent import Hands
 from gmaps.plot.sample import draw_bones, grey_limits
+
+if TYPE_CHECKING:
+    from gmaps.inference.latent import LatentHands
 
 #: More on one sheet nobody can look at.
 MOST = 400
 
 
-def latent_figure(hands: Hands, columns: int | None = None) -> Figure:
+def latent_figure(hands: LatentHands, columns: int | None = None) -> Figure:
     """A panel a hand: its depth or colour, its bones in 2D, and crosses where its joints in 3D lie in the plane.
 
     Parameters
@@ -46,7 +49,7 @@ def latent_figure(hands: Hands, columns: int | None = None) -> Figure:
     return figure
 
 
-def _panel(axes: Axes, hands: Hands, k: int) -> None:
+def _panel(axes: Axes, hands: LatentHands, k: int) -> None:
     extent = (-1, 1, 1, -1)
     if hands.depth is not None:
         shown = np.where(hands.depth[k] < 1, hands.depth[k], np.nan)
