@@ -63,7 +63,7 @@ class _Printable(logging.Formatter):
     """As `echo`: what is logged may name files of strangers."""
 
     def format(self, record: logging.LogRecord) -> str:
-        return printable(super().format(record))
+        return printable(super().format(record), lines=record.exc_info is not None)
 
 
 def _log_to_stderr() -> None:
@@ -105,12 +105,12 @@ class _LazyGroup(click.Group):
         try:
             return super().invoke(ctx)
         except GmapsError as error:
-            echo(f"gmaps: {error}", err=True)
+            echo(f"gmaps: {error}", err=True, lines=False)
             ctx.exit(error.exit_code)
         except OSError as error:
             if error.errno == errno.EPIPE:
                 raise  # whoever read our output has seen enough: click leaves quietly
-            echo(f"gmaps: {_of_the_system(error)}", err=True)
+            echo(f"gmaps: {_of_the_system(error)}", err=True, lines=False)
             ctx.exit(1)
         except KeyboardInterrupt as stop:
             # An exception without arguments is true, and its text empty: Ctrl-C before a build has begun.

@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from gmaps.errors import StoreError
+from gmaps.formats.printable import printable
 
 from ._terminal import echo
 
@@ -105,7 +106,7 @@ def print_json(values: Any) -> None:
 
 def print_table(rows: Sequence[Sequence[object]], header: Sequence[str] = (), right: Sequence[int] = ()) -> None:
     """Columns as wide as their longest entry; those in `right` are numbers."""
-    lines = [[str(c) for c in row] for row in ([header, *rows] if header else rows)]
+    lines = [[printable(c, lines=False) for c in row] for row in ([header, *rows] if header else rows)]
     if not lines:
         return
     widths = [max(len(line[k]) for line in lines) for k in range(len(lines[0]))]

@@ -46,8 +46,9 @@ def detect(hands: int, frames: int | None, as_json: bool, **options: Any) -> Non
                     left, top, width, height = hand.box(source.camera)
                     x, y, z = hand.center
                     echo(f"{shot.name}  left {left:.0f} top {top:.0f} width {width:.0f} height {height:.0f} px  "
-                         f"middle {x:.0f} {y:.0f} {z:.0f} mm  {hand.side}  {hand.confidence:.2f}")  # fmt: skip
+                         f"middle {x:.0f} {y:.0f} {z:.0f} mm  {hand.side}  {hand.confidence:.2f}",
+                         lines=False)  # fmt: skip
                 if not found:
-                    echo(f"{shot.name}  none")
+                    echo(f"{shot.name}  none", lines=False)
         except KeyboardInterrupt:
             pass

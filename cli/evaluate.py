@@ -104,7 +104,7 @@ def evaluate(
             _print_worst([(e.name, _worst(e, truth, worst)) for e in found])
     for e in found:
         if e.warning:
-            echo(f"gmaps: {e.warning}", err=True)
+            echo(f"gmaps: {e.warning}", err=True, lines=False)
     if save:
         from gmaps.plot.curves import save_figures
 

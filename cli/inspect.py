@@ -185,7 +185,7 @@ def sample(
         _print_summary(values)
     if not values["valid"]:
         reasons = [r["reason"] for r in opened.rejects if r["row"] == found.index]
-        echo(f"This frame was rejected: {'; '.join(reasons)}", err=True)
+        echo(f"This frame was rejected: {'; '.join(reasons)}", err=True, lines=False)
         return
     if save:
         from gmaps.plot.sample import sample_figure, save_figure

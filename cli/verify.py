@@ -63,7 +63,7 @@ def verify(
         print_json({"store": str(path), "damaged": damaged, "recomputed": len(chosen), "different": different})
     else:
         for line in [*damaged, *different]:
-            echo(line)
+            echo(line, lines=False)
         if damaged and (unfinished := _unfinished(path)):
             echo(f"{path}: {unfinished}")
         elif damaged:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import re
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from typing import Any
 from gmaps.errors import StoreError
 from gmaps.formats.regular import read_regular
 from gmaps.store.file_records import check_file, make_record
+from gmaps.store.schema import ArraySpec
 from gmaps.store.writer import FileRecord, disk_errors
 
 LEDGER = "ledger.jsonl"
@@ -180,6 +182,37 @@ class Ledger:
             other = Ledger(self.root, path.name)
             if other.fingerprint == self.fingerprint:
                 self.records = other.records | self.records
+
+    def drop_misfits(self, layout: Sequence[ArraySpec], shards: Sequence[range]) -> list[str]:
+        """Forgets the records that do not describe a shard of this build: a line may be whole and say too little.
+
+        Parameters
+        ----------
+        layout
+            The build's arrays.
+        shards
+            Rows of each shard.
+
+        Returns
+        -------
+        list of str
+            What was wrong, one line a record.
+        """
+        problems = []
+        for k, record in list(self.records.items()):
+            rows = shards[k] if k < len(shards) else range(0)
+            rejected = [r["row"] for r in record.rejects]
+            lacking = sorted({a.path(k) for a in layout} - {f.path for f in record.files})
+            if lacking:
+                problems.append(f"the record of shard {k} lacks {lacking[0]}")
+            elif not rows or record.rows != len(rows) or len(record.files) != len(layout):
+                problems.append(f"the record of shard {k} is of no shard of this build")
+            elif rejected != sorted(set(rejected) & set(rows)):
+                problems.append(f"the record of shard {k} rejects rows that it does not have")
+            else:
+                continue
+            del self.records[k]
+        return problems
 
     def drop_damaged(self) -> list[str]:
         """Forgets the shards whose files are not those that were recorded.

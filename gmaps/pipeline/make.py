@@ -44,7 +44,8 @@ def make_missing(
         Its text says how many shards are kept.
     """
     job = plan.job
-    damaged = ledger.drop_damaged()
+    damaged = ledger.drop_misfits(job.layout, [job.shard_rows(k) for k in range(job.shards)])
+    damaged += ledger.drop_damaged()
     note = RowNote(ledger.path.with_suffix(ROW))
     last = note.left()
     todo = [k for k in wanted if k not in ledger.records]

@@ -170,7 +170,9 @@ def finalize(
             raise StoreError(f"{made.partial}: its plan and its shards do not belong together: plan it anew")
         ledger.fingerprint = spec.fingerprint
         ledger.take_parts()
-        damaged = ledger.drop_damaged()
+        job = made.job
+        damaged = ledger.drop_misfits(job.layout, [job.shard_rows(k) for k in range(job.shards)])
+        damaged += ledger.drop_damaged()
         shards = range(made.job.shards)
         _refuse_missing(made, [k for k in shards if k not in ledger.records], damaged)
         records = [ledger.records[k] for k in shards]
@@ -191,7 +193,7 @@ def _refuse_missing(plan: Plan, missing: list[int], damaged: list[str]) -> None:
     if not missing:
         return
     shown = ", ".join(str(k + 1) for k in missing[:8]) + (", ..." if len(missing) > 8 else "")
-    broken = f"; {len(damaged)} files are damaged, the first {damaged[0]}" if damaged else ""
+    broken = f"; {len(damaged)} are damaged, the first: {damaged[0]}" if damaged else ""
     raise StoreError(
         f"{plan.out}: {len(missing)} of {plan.job.shards} shards are not made yet ({shown}){broken}. Part K/N makes "
         "the K-th, the (K+N)-th and so on: run the parts that are missing, or `gmaps build` with the plan's options, "

@@ -9,6 +9,8 @@ from typing import TextIO
 
 from tqdm import tqdm
 
+from gmaps.formats.printable import printable
+
 #: A line appears when this much time has passed, or this share of all frames.
 SECONDS, SHARE = 10.0, 0.1
 
@@ -64,7 +66,8 @@ class Progress:
         )
 
     def say(self, text: str) -> None:
-        """A line of text that does not tear the bar."""
+        """A line of text that does not tear the bar; names in it may be a stranger's."""
+        text = printable(text, lines=False)
         if self._bar is not None:
             self._bar.write(text, file=self._stream)
         elif self._lines:

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from gmaps.errors import UsageError
+from gmaps.formats.printable import printable
 from gmaps.pipeline.progress import format_bytes, format_seconds
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ class BuildReport:
             )
         if self.joints_outside:
             lines.append(f"{self.joints_outside:,} frames have a joint outside the cube")
-        lines += self.notes
+        lines = [printable(line, lines=False) for line in [*lines, *self.notes]]
         if self.part:
             lines.append("when all parts are done: gmaps finalize")
         return "\n".join(lines)

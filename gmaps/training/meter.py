@@ -8,6 +8,8 @@ from typing import TextIO
 
 from tqdm import tqdm
 
+from gmaps.formats.printable import printable
+
 #: A line appears when this much time has passed, or this share of all steps.
 SECONDS, SHARE = 10.0, 0.1
 
@@ -55,6 +57,7 @@ class Meter:
 
     def say(self, text: str) -> None:
         """A line of text that does not tear the bar."""
+        text = printable(text, lines=False)
         if self._bar is not None:
             self._bar.write(text, file=self._stream)
         elif self._lines:

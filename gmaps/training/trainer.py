@@ -17,6 +17,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from gmaps.augment.changes import Augment
 from gmaps.errors import GmapsError, SharedMemoryError, UsageError
+from gmaps.formats.printable import printable
 from gmaps.nets.inputs import entries
 from gmaps.nets.network import Network, count_parameters
 from gmaps.nets.registry import Recipe
@@ -92,7 +93,7 @@ class Trainer:
         length = f"{p.minutes:g} minutes" if p.minutes is not None else f"{p.epochs} epochs"
         name = net.origin[0] if net.origin else type(net).__name__
         blank = len(self.learn) - len(labelled(self.data, self.learn))
-        return "\n".join([
+        return "\n".join(printable(line, lines=False) for line in [
             f"frames      {len(self.learn):,} of {people(self.data, self.learn, 3)}, of {self.store.path}"
             + (f"; {blank:,} of them without labels" if blank else ""),
             f"validation  {judged} (--validation {p.validation})",

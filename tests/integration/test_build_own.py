@@ -255,7 +255,7 @@ def test_finalize_opens_no_data_set(tmp_path):
     damaged = out.with_name("f.zarr.partial") / "cube/c.1.0"
     kept = damaged.read_bytes()
     damaged.write_bytes(b"x" * len(kept))
-    with pytest.raises(StoreError, match=r"1 of \d+ shards .* \(2\); 1 files are damaged, the first cube/c\.1\.0"):
+    with pytest.raises(StoreError, match=r"1 of \d+ shards .* \(2\); 1 are damaged, the first: cube/c\.1\.0"):
         finalize(out)
     damaged.write_bytes(kept)
     report = finalize(out, max_rejects=0)

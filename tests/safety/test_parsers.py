@@ -7,6 +7,7 @@ import json
 import pickle
 import random
 import re
+import shutil
 import struct
 import zlib
 
@@ -15,6 +16,7 @@ import numpy as np
 import pytest
 from scipy.io import savemat
 
+import gmaps
 from gmaps.camera import Camera
 from gmaps.capture.depth_file import read_depth
 from gmaps.center import load_centers
@@ -24,7 +26,9 @@ from gmaps.formats import npy, png, tiff
 from gmaps.formats.mat import read_array
 from gmaps.formats.numpy_pickle import parse_pickle
 from gmaps.formats.strict_toml import parse_toml
+from gmaps.pipeline import dispatch
 from gmaps.pipeline.ledger import Ledger, ShardRecord
+from gmaps.store.checksums import verify_checksums
 from gmaps.store.file_records import parse_checksums
 from gmaps.store.group_metadata import parse_rejects
 from gmaps.store.writer import FileRecord
@@ -201,3 +205,48 @@ def test_a_number_of_many_digits_and_a_picture_of_many_pixels_take_no_memory(tmp
     assert "not a finite number" in found[0][1]
     assert found[1][1].startswith(FrameError.__name__)
     assert "pixels" in found[1][1]
+
+
+def test_a_record_that_says_too_little_costs_its_own_shard_alone(tmp_path):
+    """A line of a ledger may be whole JSON and lack files, rows or a place in the build."""
+    out = tmp_path / "x.zarr"
+    how = {"maps": ("geodesic",), "crop_size": 32, "map_size": 8, "shard_samples": 4, "workers": 0, "progress": False}
+
+    def build(k=0, stop=False):
+        write, made = dispatch.write_shard, []
+
+        def writing(source, job, k):
+            if stop and k == 3:
+                raise KeyboardInterrupt
+            made.append(k)
+            return write(source, job, k)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(dispatch, "write_shard", writing)
+            try:
+                gmaps.build("synthetic", out, dataset_options={"frames": 16}, **how)
+            except KeyboardInterrupt:
+                assert stop
+        return made
+
+    assert build(stop=True) == [0, 1, 2]
+    ledger = tmp_path / "x.zarr.partial" / "ledger.jsonl"
+    whole = ledger.read_text().splitlines()
+
+    def other(line, **values):
+        return json.dumps(json.loads(line) | values)
+
+    files = json.loads(whole[1])["files"]
+    reject = {"row": 9, "frame": 9, "name": "x", "reason": "y"}
+    for changed, again in (
+        ([other(whole[1], files=[])], [0, 3]), ([other(whole[1], files=files[1:])], [0, 3]),
+        ([other(whole[1], files=[*files, files[0]])], [0, 3]), ([other(whole[1], rows=3)], [0, 3]),
+        ([other(whole[1], rejects=[reject])], [0, 3]), ([other(whole[2], shard=3)], [0, 3]),
+        ([whole[1], other(whole[1], shard=77)], [3]),
+    ):  # fmt: skip
+        shutil.copytree(ledger.parent, tmp_path / "kept")
+        ledger.write_text("\n".join([whole[0], *changed, *whole[2:]]) + "\n")
+        assert build() == again, changed
+        assert verify_checksums(out) == []
+        shutil.rmtree(out)
+        (tmp_path / "kept").rename(ledger.parent)

@@ -1,5 +1,6 @@
 """What a stranger's file says does not move the cursor of whoever looks at it."""
 
+import io
 import json
 import logging
 
@@ -9,9 +10,11 @@ from gmaps.cli import main
 from gmaps.cli._terminal import printable
 
 import gmaps
+from gmaps.pipeline.progress import Progress
+from gmaps.training.meter import Meter
 from tests.unit.store_kit import fake_rows, write_store
 
-EVIL = "\x1b]0;PWNED\x07\x1b[2J\x1b[31mall checksums are right\x1b[0m"
+EVIL = "\x1b]0;PWNED\x07\x1b[2J\x1b[31mall checksums are right\x1b[0m\nFORGED: it is done"
 
 
 def test_control_characters_are_written_out():
@@ -42,6 +45,24 @@ def test_names_in_stores_errors_and_logs(tmp_path, capsys):
         result = CliRunner().invoke(main, command)
         assert "\x1b" not in result.output + result.stderr, command
         assert "\x07" not in result.output + result.stderr, command
+        assert "\nFORGED" not in result.output + result.stderr, command
     gmaps.cli._log_to_stderr()
     record = logging.LogRecord("gmaps", logging.INFO, "", 0, EVIL, None, None)
     assert "\x1b" not in logging.getLogger("gmaps").handlers[0].format(record)
+
+
+class Screen(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def test_names_beside_a_bar():
+    for stream in (Screen(), io.StringIO()):
+        with Progress(10, stream=stream) as bar:
+            bar.say(f"made again: {EVIL}")
+        meter = Meter(10, 0, True, stream)
+        meter.say(EVIL)
+        meter.close()
+        assert r"PWNED\x07\x1b[2J" in stream.getvalue()
+        assert "\nFORGED" not in stream.getvalue()
+        assert "\x07" not in stream.getvalue()
