@@ -11,8 +11,9 @@ from typing import Any
 import click
 
 import gmaps
+from gmaps.formats.printable import printable
 
-from ._terminal import echo, printable
+from ._terminal import echo
 
 #: Command -> its one-line help, so that `gmaps --help` loads none of them.
 _COMMANDS = {

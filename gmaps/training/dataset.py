@@ -16,12 +16,14 @@ from gmaps.augment.augment_rows import augment_rows
 from gmaps.augment.changes import Augment
 from gmaps.augment.view import Change
 from gmaps.errors import StoreError, UsageError, unknown_name
+from gmaps.formats.open_files import make_room
 from gmaps.frame import BACKGROUND
 from gmaps.maps import Encoder, MapParams, get_map
 from gmaps.rows import one_row, row_numbers
 from gmaps.skeleton import Skeleton, get_skeleton
 from gmaps.store import Store, open_store
 from gmaps.training.collate import Batch, Item, allocate
+from gmaps.training.worker_files import FILES_HERE, require_files_in_worker
 
 
 class GuidanceDataset(Dataset[Item]):
@@ -105,6 +107,8 @@ class GuidanceDataset(Dataset[Item]):
         self.maps = (maps,) if isinstance(maps, str) else tuple(self.store.maps if maps is None else maps)
         self.on_the_fly = augment is not None if on_the_fly is None else on_the_fly
         self.augment, self.transform = augment, transform
+        self._looked = os.getpid()
+        make_room(FILES_HERE)  # raises the limit where that is allowed; workers inherit it
         # Shared with workers that live on from epoch to epoch.
         self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()
         for name in self.maps:
@@ -178,8 +182,15 @@ class GuidanceDataset(Dataset[Item]):
     def __getitem__(self, index: Any) -> Item | list[Item]:
         if isinstance(index, slice | list) or np.ndim(index):
             return list(self.__getitems__(index))
+        self._look_at_files()
         item = self.read_batch([one_row(index, len(self), self._what)])[0]
         return item if self.transform is None else self.transform(item)
+
+    def _look_at_files(self) -> None:
+        """Once a process: a loader that somebody made himself may start workers as it likes."""
+        if self._looked != os.getpid():
+            require_files_in_worker(self)
+            self._looked = os.getpid()
 
     @property
     def _what(self) -> str:
@@ -187,6 +198,7 @@ class GuidanceDataset(Dataset[Item]):
 
     def __getitems__(self, indices: Sequence[int] | slice) -> Sequence[Item]:
         """Several items, read in one call: PyTorch's loader asks so for a batch."""
+        self._look_at_files()
         batch = self.read_batch(indices)
         return batch if self.transform is None else [self.transform(item) for item in batch]
 

@@ -13,7 +13,6 @@ from torch.utils.data import DataLoader
 
 from gmaps.augment.changes import Augment
 from gmaps.errors import StoreError, UsageError
-from gmaps.formats.open_files import require_room
 from gmaps.frame import Crop, Cube, Projection
 from gmaps.nets.inputs import ALWAYS, DERIVED, further_arrays, map_kinds
 from gmaps.nets.network import Network
@@ -22,6 +21,7 @@ from gmaps.store import Store
 from gmaps.training.collate import Item, collate
 from gmaps.training.dataset import GuidanceDataset
 from gmaps.training.sampler import BlockShuffle, UniformShuffle
+from gmaps.training.worker_files import PREFETCH, require_files
 
 Transform = Callable[[Item], Item]
 
@@ -120,11 +120,6 @@ class Batches:
             yield own[step * self.size : (step + 1) * self.size].tolist()
 
 
-#: Batches that each worker reads ahead; files that a loader holds open, and for each of its workers; tensors of a
-#: batch without maps.
-PREFETCH, FILES, FILES_A_WORKER, TENSORS = 4, 16, 10, 6
-
-
 class Loader(DataLoader[Item]):
     """A `DataLoader` that says in a sentence that shared memory, where its processes leave batches, is full."""
 
@@ -150,10 +145,7 @@ def make_loader(
         Where these would hold more files open than a process may: PyTorch would wait for ever for a batch.
     """
     if workers:
-        # Each tensor of a batch that is made and not yet taken is an open file of its worker, and some are here.
-        tensors = TENSORS + 2 * len(data.maps) + len(data.arrays)
-        here, there = FILES + (FILES_A_WORKER + 2 * tensors) * workers, FILES + (PREFETCH + 1) * tensors
-        require_room(max(here, there), f"reading by {workers} workers", "take --workers 0")
+        require_files(data, workers)
     return Loader(
         data, batch_sampler=batches, collate_fn=collate, num_workers=workers, pin_memory=pin,
         persistent_workers=workers > 0,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import faulthandler
 import mmap
 import os
 import pickle
@@ -19,6 +20,8 @@ from gmaps.errors import GmapsError
 
 #: How a case ended: with a value, with an error of ours, with one that is not, or with the child's end.
 FINE = ("value", "error")
+#: Numbers that one child does: what works leak, such as the maps of `guarded`, has an end.
+_A_CHILD = 1000
 _LIBC = ctypes.CDLL(None, use_errno=True)
 _LIBC.mmap.restype = ctypes.c_void_p
 _LIBC.mmap.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_long)
@@ -52,11 +55,12 @@ def in_children(
     done: dict[int, tuple[str, Any]] = {}
     left = list(numbers)
     while left:
+        some = left[:_A_CHILD]
         read, write = os.pipe()
         pid = os.fork()
         if pid == 0:
             os.close(read)
-            _child(work, left, seconds, memory, write)
+            _child(work, some, seconds, memory, write)
         os.close(write)
         with os.fdopen(read, "rb") as pipe:
             while True:
@@ -66,15 +70,17 @@ def in_children(
                     break
                 done[k] = result
         status = os.waitpid(pid, 0)[1]
-        left = [k for k in left if k not in done]
-        if left:
-            done[left[0]] = ("killed", f"signal {os.WTERMSIG(status)}" if os.WIFSIGNALED(status) else f"{status}")
-            del left[0]
+        undone = [k for k in some if k not in done]
+        if undone:
+            how = f"signal {os.WTERMSIG(status)}" if os.WIFSIGNALED(status) else f"{status}"
+            done[undone[0]] = ("killed", how)
+        left = [*undone[1:], *left[len(some) :]]
     return done
 
 
 def _child(work: Callable[[int], Any], numbers: Sequence[int], seconds: int, memory: int, write: int) -> None:
     try:
+        faulthandler.disable()  # of pytest: its stacks would fill the tests' output
         quiet = os.open(os.devnull, os.O_WRONLY)
         os.dup2(quiet, 2)
         signal.signal(signal.SIGALRM, signal.SIG_DFL)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import signal
 import threading
@@ -23,6 +24,7 @@ PROBED, OTHER = 0, 43
 
 
 def end(how):
+    faulthandler.disable()  # of pytest: its stacks would fill the tests' output
     if how == "exit":
         os._exit(1)
     if how == "segv":

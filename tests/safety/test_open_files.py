@@ -59,6 +59,27 @@ def test_a_loader_with_workers_is_refused(tmp_path):
     assert in_children(work, [0])[0] == ("value", [2, 2])
 
 
+@pytest.mark.parametrize(("workers", "method"), [(2, "fork"), pytest.param(2, "forkserver", marks=pytest.mark.slow)])
+def test_a_loader_of_ones_own_is_refused(tmp_path, workers, method):
+    """PyTorch itself ends with an EOFError here, and with the other method waits for ever."""
+    pytest.importorskip("torch")
+    from torch.utils.data import DataLoader
+
+    from gmaps.training import GuidanceDataset, collate
+
+    how = {"crop_size": 32, "map_size": 8, "workers": 0, "progress": False, "dataset_options": {"frames": 16}}
+    gmaps.build("synthetic", tmp_path / "s.zarr", ("geodesic",), **how)
+
+    def work(k):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (40, 40))
+        own = {"num_workers": workers, "multiprocessing_context": method, "collate_fn": collate}
+        with pytest.raises(GmapsError, match=rf"reading by {workers} workers would .* may have 40: raise"):
+            for _ in DataLoader(GuidanceDataset(tmp_path / "s.zarr"), batch_size=4, **own):
+                pass
+
+    assert in_children(work, [0], seconds=60)[0] == ("value", None)
+
+
 def test_reading_and_verifying_take_few(tmp_path):
     path = write_store(tmp_path / "s.zarr", fake_rows(40), shard=2)
 
