@@ -8,6 +8,8 @@ import click
 
 from gmaps.formats.printable import printable
 
+__all__ = ["echo", "printable"]
+
 
 def echo(text: Any = "", *, err: bool = False, nl: bool = True, lines: bool = True) -> None:
     """`click.echo` of a text whose control characters are written out; see `printable` for `lines`."""

@@ -19,6 +19,11 @@ from gmaps.errors import CorruptStoreError, GmapsError, MissingExtraError, Store
 _EXTRAS = {"s3": ("s3fs", "s3"), "s3a": ("s3fs", "s3")}
 
 
+#: Names under which protocols tell when a file was written, and of which content it is.
+_TIMES = ("LastModified", "Last-Modified", "last_modified", "mtime", "created", "updated", "generation", "VersionId")
+_TAGS = ("ETag", "etag", "md5Hash")
+
+
 def is_remote(path: str | os.PathLike[str]) -> bool:
     """Whether a path is an address of an object store, like `s3://bucket/x.zarr`."""
     protocol, sign, _ = os.fspath(path).partition("://")
@@ -35,6 +40,10 @@ def local_path(path: str | os.PathLike[str]) -> Path:
 
 def _join(root: str, name: str) -> str:
     return f"{root}/{name}" if root else name
+
+
+def _protocols(fs: Any) -> tuple[str, ...]:
+    return (fs.protocol,) if isinstance(fs.protocol, str) else tuple(fs.protocol)
 
 
 class Place:
@@ -176,6 +185,31 @@ class Place:
             return len(self.read(name)) if size is None else int(size)
         except FileNotFoundError:
             return None
+
+    def identity(self, name: str) -> tuple[str, ...]:
+        """What a protocol tells of a file that is another after it was replaced, even by the same bytes.
+
+        Returns
+        -------
+        tuple of str
+            Empty where the protocol tells no time, or tells nothing.
+
+        Raises
+        ------
+        FileNotFoundError
+            There is none.
+        StoreError
+            It cannot be reached.
+        """
+        fs, root = self._connect()
+        with self._errors(name):
+            path = _join(root, name)
+            fs.invalidate_cache(path)
+            info = fs.info(path)
+        times = [f"{key} {info[key]}" for key in _TIMES if info.get(key)]
+        # Of a web server's tags, several machines behind one address may have each their own.
+        tags = () if {"http", "https"} & {*_protocols(fs)} else _TAGS
+        return (*times, *(f"{key} {info[key]}" for key in (*tags, "size") if info.get(key))) if times else ()
 
     def write(self, name: str, content: bytes) -> None:
         """Writes a small file whole.

@@ -7,7 +7,9 @@ close to each other are one request.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from typing import Any
 
@@ -41,7 +43,10 @@ class RemoteStore(Store):
     def __init__(self, url: str) -> None:
         self.place = Place(url)
         self.path = self.place.url
+        # Looked at before anything is read, and after each batch.
+        self._identity = _identity(self.place)
         self.attributes, metadata = _group(self.place)
+        self._identity = self._identity or _identity(self.place)
         if metadata is None:
             raise StoreError(f"{url}: its zarr.json holds no consolidated metadata; copy the store here to read it")
         found = {n: meta for n, m in metadata.items() if (meta := parse_array(self.path, n, m)) is not None}
@@ -64,7 +69,8 @@ class RemoteStore(Store):
     def rejects(self) -> list[dict[str, Any]]:
         """See `Store.rejects`."""
         try:
-            return parse_rejects(self.place.read(REJECTS), f"{self.path}/{REJECTS}")
+            with self._the_same():
+                return parse_rejects(self.place.read(REJECTS), f"{self.path}/{REJECTS}")
         except FileNotFoundError:
             return []
 
@@ -81,9 +87,32 @@ class RemoteStore(Store):
         out = out or {}
         wanted = {name: self._array(name) for name in (self._arrays if names is None else names)}
         ours = {n: a for n, a in wanted.items() if isinstance(a, RemoteArray) and a.codec != "foreign"}
-        with enough_memory(self.path, len(rows)):
+        with enough_memory(self.path, len(rows)), self._the_same():
             located = fetch(self.place, ours, rows)
             return {name: a.read(rows, decode, out.get(name), located.get(name)) for name, a in wanted.items()}
+
+    def column(self, name: str) -> NDArray[Any]:
+        """See `Store.column`."""
+        with self._the_same():
+            return super().column(name)
+
+    @contextmanager
+    def _the_same(self) -> Iterator[None]:
+        """Around all that is read at once: of a store that was replaced meanwhile, nothing is handed out.
+
+        A build that replaces a store takes its `zarr.json` away before it writes anything, and writes it last: while
+        that is what it was, all else is.
+        """
+        try:
+            yield
+        except CorruptStoreError:
+            self._check_same()  # two stores do not fit together; that is no damage
+            raise
+        self._check_same()
+
+    def _check_same(self) -> None:
+        if _identity(self.place) != self._identity:
+            raise StoreError(f"{self.path} was replaced while it was open: open it again")
 
 
 class RemoteArray(MappedArray):
@@ -266,6 +295,25 @@ def _fetch_indexes(
         needed = {k for k, _ in pieces[a.name]}
         for k in [k for k in a.indexes if k not in needed][: max(0, len(a.indexes) - MAX_INDEXES)]:
             a.indexes.pop(k, None)
+
+
+def _identity(place: Place) -> tuple[str, ...]:
+    """What is another after a store was replaced; empty: there is none."""
+    try:
+        told = place.identity(GROUP)
+    except FileNotFoundError:
+        told = ()
+    if told:
+        return told
+    # A protocol that tells nothing: then the files themselves do, of which the checksums are another in any case.
+    found = []
+    for name in (GROUP, CHECKSUMS):
+        try:
+            found.append(hashlib.sha256(place.read(name)).hexdigest())
+        except FileNotFoundError:
+            if name == GROUP:
+                return ()
+    return tuple(found)
 
 
 def _group(place: Place) -> tuple[Attributes, dict[str, Any] | None]:

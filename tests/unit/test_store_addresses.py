@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import shutil
 import threading
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -13,6 +14,7 @@ import pytest
 
 from gmaps.errors import StoreError
 from gmaps.store import open_store, verify_checksums
+from tests.unit.store_kit import fake_rows, write_store
 
 pytest.importorskip("aiohttp", reason="fsspec reads http:// through aiohttp, which comes with the extra s3")
 HANDS = Path(__file__).parents[1] / "golden" / "v1" / "packed.zarr"
@@ -90,3 +92,16 @@ def test_a_store_in_an_archive_is_read_and_verified(tmp_path):
     assert verify_checksums(f"zip://::{archive}") == []
     with pytest.raises(StoreError):
         open_store(f"zip://::{tmp_path}/none.zip")
+
+
+def test_a_store_that_is_replaced_behind_a_web_server(server, tmp_path):
+    url, folder = server
+    store = open_store(url)
+    assert_same(store)
+    folder.rename(tmp_path / "old.zarr")
+    write_store(folder, fake_rows(9, seed=9))
+    os.utime(folder / "zarr.json", (1e9, 1e9))
+    for work in (lambda: store.read([3]), lambda: store.column("joints"), lambda: store[0]):
+        with pytest.raises(StoreError, match="was replaced while it was open"):
+            work()
+    assert len(open_store(url).read([8], ["cube"])["cube"]) == 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing as mp
 import pickle
 import sys
+import time
 import warnings
 from itertools import pairwise
 
@@ -88,6 +89,58 @@ def test_a_batch_is_two_rounds_and_then_one(local, url, monkeypatch):
     rounds.clear()
     store.read(range(15))
     assert rounds == [3 * len(store.names)]
+
+
+@pytest.mark.parametrize("root", ["memory://replaced", "s3"])
+def test_no_sample_of_two_stores(root, request, local, tmp_path, monkeypatch):
+    """As `gmaps build --overwrite` replaces it: the group's metadata go first, and come last."""
+    root = request.getfixturevalue("s3") if root == "s3" else root
+    other = write_store(tmp_path / "other.zarr", fake_rows(ROWS, seed=9), shard=5)
+    url = copy_up(local, f"{root}/r.zarr")
+    place, group = Place(url), (other / "zarr.json").read_bytes()
+    files = [p for p in sorted(other.rglob("*")) if p.is_file() and p.name != "zarr.json"]
+    store, kept = open_store(url), open_store(url)
+    old, new = open_store(local).read([3]), open_store(other).read([3])
+    assert_equal(store.read([3]), old)
+
+    def refused():
+        for work in (
+            lambda: store.read([3]),
+            lambda: store[4],
+            lambda: store.column("cube"),
+            lambda: store["depth"][2],
+        ):
+            with pytest.raises(StoreError, match="was replaced while it was open: open it again"):
+                work()
+
+    place.remove(["zarr.json"])
+    refused()
+    for k, file in enumerate(files):
+        place.upload(file, file.relative_to(other).as_posix())
+        if k == len(files) // 2:
+            refused()
+    time.sleep(1.1 if url.startswith("s3") else 0)  # there, times are whole seconds
+    place.write("zarr.json", group)
+    refused()
+    assert_equal(open_store(url).read([3]), new)
+    with pytest.raises(StoreError, match="was replaced"):
+        kept.rejects
+
+    # In the midst of a batch: between the indexes of its shards and the rows.
+    copy_up(local, url)
+    store, read, rounds = open_store(url), Place.read_ranges, []
+
+    def replaced_between(self, ranges):
+        found = read(self, ranges)
+        if not rounds:
+            time.sleep(1.1 if url.startswith("s3") else 0)
+            copy_up(other, url)
+        rounds.append(len(ranges))
+        return found
+
+    monkeypatch.setattr(Place, "read_ranges", replaced_between)
+    with pytest.raises(StoreError, match="was replaced while it was open"):
+        store.read([3])
 
 
 def _sum(store, row):
