@@ -15,10 +15,11 @@ from gmaps.errors import GmapsError, UsageError
 from gmaps.formats.open_files import require_room
 from gmaps.pipeline.forks import AT_A_TIME, share_out
 from gmaps.pipeline.ledger import ShardRecord
+from gmaps.pipeline.obituary import obituary
 from gmaps.pipeline.plan import Plan
 from gmaps.pipeline.source import CropSource
 from gmaps.pipeline.suspects import RowNote
-from gmaps.pipeline.worker import build_shard, write_shard
+from gmaps.pipeline.worker import build_shard, frame_name, write_shard
 from gmaps.shared_memory import check_shared_memory
 
 if TYPE_CHECKING:
@@ -97,7 +98,8 @@ def make_shards(
         What stopped a worker, or no scheduler at the address.
     """
     if scheduler is None and plan.workers == 0:
-        with suspicion.note as note:
+        words = partial(suspicion.note.last_words, partial(frame_name, source.index()))
+        with suspicion.note as note, obituary(words):
             job = replace(plan.job, suspects=suspicion.rows, note=note)
             for k in todo:
                 yield write_shard(source, job, k)

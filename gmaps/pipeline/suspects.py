@@ -69,6 +69,11 @@ def _give(outcome: T | Exception) -> T:
     return outcome
 
 
+def _row(content: bytes) -> int | None:
+    text = content[:_DIGITS].strip()
+    return int(text) if text.isdigit() and len(content) <= _DIGITS else None
+
+
 class RowNote:
     """Which row this process makes, in a file that outlives the process: the next run makes that row in a child.
 
@@ -89,8 +94,20 @@ class RowNote:
             return None
         with disk_errors(self.path):
             self.path.unlink()
-        text = content[:_DIGITS].strip()
-        return int(text) if text.isdigit() and len(content) <= _DIGITS else None
+        return _row(content)
+
+    def last_words(self, name: Callable[[int], str]) -> str:
+        """What is to be said of a process that has died within the `with` block: the row, its name, the cure."""
+        row = None
+        with suppress(OSError):
+            row = _row(read_regular(self.path))
+        where = "before it made a row" if row is None else f"at row {row} ({name(row)})"
+        then = (
+            "it goes on"
+            if row is None
+            else "that row is then made in a process of its own, and rejected if it ends that"
+        )
+        return f"the build ended without a word {where}. Run the same command again: {then}"
 
     def __enter__(self) -> Callable[[int], None]:
         with disk_errors(self.path):

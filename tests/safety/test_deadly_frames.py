@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import faulthandler
 import os
+import shutil
 import signal
+import subprocess
+import sys
 import threading
 import time
 
@@ -34,6 +37,14 @@ def end(how):
     if how == "sysexit":
         raise SystemExit(3)
     raise KeyboardInterrupt
+
+
+DIES = """
+import sys; sys.path.insert(0, {folder!r})
+import gmaps
+from tests.safety.test_deadly_frames import Deadly, OPTIONS
+gmaps.build(Deadly({{{row}}}, "segv"), {out!r}, workers=0, **OPTIONS)
+"""
 
 
 class Deadly:
@@ -109,6 +120,16 @@ def test_a_build_without_workers_goes_on_behind_the_row_at_which_it_died(tmp_pat
         gmaps.build(Deadly({OTHER}, "segv"), out, workers=0, **{**OPTIONS, "progress": True})
 
     assert in_children(build, [0])[0] == ("killed", "signal 11")
+    assert not (tmp_path / "x.zarr").exists()
+    script = tmp_path / "b.py"
+    script.write_text(DIES.format(folder=os.getcwd(), out=str(tmp_path / "y.zarr"), row=OTHER))
+    died = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=200)
+    assert died.returncode == -signal.SIGSEGV
+    assert f"the build ended without a word at row {OTHER} (S" in died.stderr
+    assert "Run the same command again: that row is then made in a process of its own" in died.stderr
+    script.unlink()
+    shutil.rmtree(tmp_path / "y.zarr.partial")
+    (tmp_path / "y.zarr.lock").unlink(missing_ok=True)
     build(1)
     assert f"ended without a word at row {OTHER}" in capsys.readouterr().err
     assert [r["row"] for r in gmaps.open_store(out).rejects] == [OTHER]
