@@ -18,10 +18,13 @@ from numpy.typing import NDArray
 
 from gmaps.camera import Camera
 from gmaps.capture.shot import Shot
-from gmaps.errors import FrameError, GmapsError, OutputError, UsageError
+from gmaps.errors import FrameError, OutputError, UsageError
+from gmaps.formats.npy import check_size, read_header
 from gmaps.formats.outputs import holds_arrays, replacing
+from gmaps.formats.regular import open_regular
 
 _MOST_PIXELS = 2**24
+_MOST_BYTES = 8 * _MOST_PIXELS
 #: Files that a recording may replace.
 _RECORDING = holds_arrays("camera", "time", "name")
 
@@ -130,20 +133,18 @@ class Recording:
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
-            loaded = np.load(path, allow_pickle=False)
-            if not isinstance(loaded, np.lib.npyio.NpzFile):
-                raise ValueError("one array and no .npz")
-            self._data = loaded
-            numbers = np.asarray(self._data["camera"], np.float64)
-            self._times = np.asarray(self._data["time"], np.float64)
-            self._names = [str(n) for n in self._data["name"]]
+            self._file = open_regular(path)
+            self._zip = zipfile.ZipFile(self._file)
+            numbers = self._array("camera")
+            self._times = self._array("time").astype(np.float64)
+            self._names = [str(n) for n in self._array("name", kinds="U")]
             if numbers.shape != (6,) or self._times.ndim != 1 or len(self._names) != len(self._times):
                 raise ValueError("camera, time and name do not fit")
             fx, fy, cx, cy, width, height = (float(v) for v in numbers)
             self._camera = Camera(fx, fy, cx, cy, int(width), int(height))
         except FileNotFoundError:
             raise FrameError(f"{path}: no such recording") from None
-        except (OSError, ValueError, KeyError, OverflowError, EOFError, zipfile.BadZipFile, GmapsError) as error:
+        except Exception as error:  # whatever a damaged archive leads zipfile and zlib to
             raise FrameError(f"{path}: cannot be read as a recording: {error}; `--record` writes them") from None
         if self._camera.width * self._camera.height > _MOST_PIXELS:
             raise FrameError(f"{path}: {self._camera.width} x {self._camera.height} pixels, which no camera has")
@@ -160,13 +161,24 @@ class Recording:
         size = (self._camera.height, self._camera.width)
         for number, (time, name) in enumerate(zip(self._times.tolist(), self._names, strict=True)):
             try:
-                depth = self._data[f"depth_{number:06}"]
-            except Exception as error:  # whatever a damaged archive leads zipfile and zlib to
+                depth = self._array(f"depth_{number:06}", shape=size)
+            except Exception as error:  # as above
                 raise FrameError(f"{self.path}: frame {number} cannot be read: {error}") from None
-            if depth.shape != size or depth.dtype not in (np.uint16, np.float32):
-                raise FrameError(f"{self.path}: frame {number} is {depth.shape} {depth.dtype}, not {size} mm")
+            if depth.dtype not in (np.uint16, np.float32):
+                raise FrameError(f"{self.path}: frame {number} is {depth.dtype}, not uint16 or float32 mm")
             yield Shot(depth.astype(np.float32), time, name)
+
+    def _array(self, name: str, kinds: str = "fiu", shape: tuple[int, ...] | None = None) -> NDArray[Any]:
+        """An array of the archive; no more memory is taken than a recording may need, whatever its header says."""
+        with self._zip.open(f"{name}.npy") as stream:
+            header = read_header(stream, name, kinds)  # type: ignore[arg-type]
+            if (shape is not None and header.shape != shape) or header.bytes > _MOST_BYTES:
+                raise ValueError(f"{name} is {header.shape} {header.dtype}")
+            content = stream.read(header.bytes + 1)
+        check_size(header, len(content), name)
+        return np.frombuffer(content, header.dtype).reshape(header.shape, order="F" if header.column_major else "C")
 
     def close(self) -> None:
         """Close the file."""
-        self._data.close()
+        self._zip.close()
+        self._file.close()

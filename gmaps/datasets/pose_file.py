@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from gmaps.errors import DatasetError, FrameError, UsageError
 from gmaps.formats.npy import parse_npy, parse_npz
+from gmaps.formats.regular import read_regular
 from gmaps.skeleton import get_skeleton
 
 Side = Literal["right", "left"]
@@ -62,8 +63,7 @@ def read_joints(path: str | os.PathLike[str]) -> NDArray[np.float64]:
     """
     file = Path(path)
     try:
-        size = file.stat().st_size
-        data = file.read_bytes() if size < _MOST_BYTES else b""
+        data = read_regular(file, most=_MOST_BYTES)
     except OSError as error:
         raise DatasetError(
             f"{file}: {error.strerror}; give an .npz with an array `joints` (N, 21, 3), or .npy"

@@ -18,6 +18,8 @@ from gmaps.errors import FrameError
 _RATIO, _SMALL = 200, 2**20
 #: Bytes of an `.npy` before its data.
 _LONGEST_HEADER = 2**16
+#: Of a text in an array.
+_LONGEST_TEXT = 2**14
 
 
 class ArrayHeader(NamedTuple):
@@ -33,7 +35,7 @@ class ArrayHeader(NamedTuple):
         return math.prod(self.shape) * self.dtype.itemsize
 
 
-def read_header(file: BinaryIO, name: str) -> ArrayHeader:
+def read_header(file: BinaryIO, name: str, kinds: str = "fiu") -> ArrayHeader:
     """The header of an `.npy`; the file then stands where the data begin.
 
     Parameters
@@ -42,11 +44,13 @@ def read_header(file: BinaryIO, name: str) -> ArrayHeader:
         Open at its start.
     name
         What messages call it.
+    kinds
+        Of types that it may have: numbers, or text ("U").
 
     Raises
     ------
     FrameError
-        No such header, or one of no numbers.
+        No such header, or one of another type.
     """
     try:
         with warnings.catch_warnings():
@@ -56,7 +60,7 @@ def read_header(file: BinaryIO, name: str) -> ArrayHeader:
             header = ArrayHeader(*read(file))
     except Exception as error:  # NumPy evaluates the header: broken ones raise nearly anything
         raise FrameError(f"{name}: no .npy array ({str(error)[:100]}); restore it") from error
-    if header.dtype.kind not in "fiu" or header.dtype.itemsize > 8:
+    if header.dtype.kind not in kinds or header.dtype.itemsize > (8 if header.dtype.kind in "fiu" else _LONGEST_TEXT):
         raise FrameError(f"{name}: an array of {header.dtype}, not of numbers; write it as float32 or uint16")
     if any(n < 0 for n in header.shape):
         raise FrameError(f"{name}: an array of shape {header.shape}; restore it")

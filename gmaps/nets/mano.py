@@ -6,7 +6,7 @@ regressor; linear blend skinning. Nothing of it comes with gmaps; its licence is
 
 from __future__ import annotations
 
-import io
+import contextlib
 import os
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from gmaps.errors import FrameError, UsageError
+from gmaps.formats.npy import parse_npz
 from gmaps.formats.numpy_pickle import Record, array_of, parse_pickle
+from gmaps.formats.regular import read_regular
 from gmaps.nets import quaternions as turns
 from gmaps.nets.hand_layer import Hand
 from gmaps.nets.hand_penalties import anatomical_angles
@@ -36,6 +38,8 @@ _RECORDS = (
     "__builtin__.object", "builtins.object",
 )  # fmt: skip
 _MOST_BYTES = 2**28
+#: Arrays that are needed of an .npz.
+_KEYS = ("v_template", "shapedirs", "posedirs", "J_regressor", "weights", "f", "kintree_table")
 
 
 class ManoLayer(nn.Module):
@@ -156,18 +160,15 @@ def read_mano(path: str | os.PathLike[str]) -> dict[str, NDArray[np.float64]]:
     """
     file = Path(path)
     try:
-        size = file.stat().st_size
-        content = file.read_bytes() if size <= _MOST_BYTES else b""
+        content = read_regular(file, most=_MOST_BYTES)
     except OSError as error:
         raise FrameError(f"{file}: {error.strerror}; give the path of MANO_RIGHT.pkl or of an .npz of it") from None
     if not content:
-        raise FrameError(f"{file}: {size:,} bytes, where a MANO file has some 4 MB")
+        raise FrameError(f"{file}: no bytes, where a MANO file has some 4 MB")
     if content[:2] == b"PK":
-        try:
-            with np.load(io.BytesIO(content), allow_pickle=False) as archive:
-                found: dict[str, Any] = {name: archive[name] for name in archive.files}
-        except Exception as error:  # zipfile and NumPy raise whatever they stumble over
-            raise FrameError(f"{file}: no .npz archive ({str(error)[:80]}); restore it") from None
+        found: dict[str, Any] = {key: parse_npz(content, str(file), key) for key in _KEYS}
+        with contextlib.suppress(FrameError):  # not all have it
+            found["hands_mean"] = parse_npz(content, str(file), "hands_mean")
     else:
         found = {k: _plain(v, str(file)) for k, v in parse_pickle(content, str(file), _RECORDS).items()}
     return _checked(found, str(file))

@@ -111,7 +111,7 @@ def find_device(name: str = "auto", precision: str = "auto") -> Device:
     """
     if precision not in _PRECISIONS:
         raise unknown_name("precision", precision, _PRECISIONS)
-    rank, world = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
+    rank, world = _place()
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     if name == "cuda" and world > 1:
@@ -126,12 +126,33 @@ def find_device(name: str = "auto", precision: str = "auto") -> Device:
     return Device(device, best_precision(device) if precision == "auto" else precision, rank, world)
 
 
+def _place() -> tuple[int, int]:
+    """Number of this process among those of `torchrun`, and how many these are."""
+    said = {name: os.environ.get(name, default) for name, default in (("RANK", "0"), ("WORLD_SIZE", "1"))}
+    try:
+        rank, world = (int(value) for value in said.values())
+        if not 0 <= rank < world:
+            raise ValueError
+    except ValueError:
+        raise UsageError(
+            f"RANK={said['RANK']!a}, WORLD_SIZE={said['WORLD_SIZE']!a} in the environment are no place of a process: "
+            "start with torchrun, which sets both, or unset them"
+        ) from None
+    return rank, world
+
+
 @contextlib.contextmanager
 def open_device(name: str = "auto", precision: str = "auto") -> Iterator[Device]:
     """`find_device`, in the group of processes that `torchrun` describes in the environment, if it started this."""
     opened = find_device(name, precision)
     if opened.world > 1:
-        distributed.init_process_group("nccl" if opened.cuda else "gloo")
+        try:
+            distributed.init_process_group("nccl" if opened.cuda else "gloo")
+        except (RuntimeError, ValueError) as error:
+            raise UsageError(
+                f"WORLD_SIZE={opened.world} in the environment says that torchrun started this, and the group of its "
+                f"processes cannot be joined ({str(error).splitlines()[0][:200]}): start with torchrun, or unset it"
+            ) from error
     try:
         yield opened
     finally:

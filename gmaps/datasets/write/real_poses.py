@@ -12,6 +12,7 @@ from gmaps.datasets import load_dataset
 from gmaps.datasets.pose_file import Side, read_joints, right_hands
 from gmaps.errors import DatasetError, FrameError
 from gmaps.formats.npy import parse_npz
+from gmaps.formats.regular import read_regular
 from gmaps.synth.fit_many import fit_hands
 from gmaps.synth.hand import ANGLES, LIMITS
 
@@ -63,9 +64,10 @@ def read_poses(
 def _angles_of(path: Path) -> Array | None:
     """Of a file that `gmaps fit` wrote; None of any other."""
     try:
-        angles = parse_npz(path.read_bytes(), str(path), "angles").astype(np.float64)
-        error = parse_npz(path.read_bytes(), str(path), "error_mm").astype(np.float64)
-        girth = parse_npz(path.read_bytes(), str(path), "girth").astype(np.float64)
+        content = read_regular(path)
+        angles, error, girth = (
+            parse_npz(content, str(path), name).astype(np.float64) for name in ("angles", "error_mm", "girth")
+        )
     except (OSError, FrameError):
         return None
     if error.ndim != 1 or error.shape != girth.shape or angles.shape != (len(error), len(ANGLES)):

@@ -24,7 +24,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gmaps.datasets.write.layouts import Item, Made, get_layout, make_items, make_sequences
-from gmaps.errors import GmapsError, UsageError
+from gmaps.errors import FrameError, GmapsError, UsageError
+from gmaps.formats.npy import parse_npy
+from gmaps.formats.regular import read_regular
 from gmaps.shared_memory import check_shared_memory
 from gmaps.synth.motion import draw_angles, make_moving_hand
 from gmaps.synth.render import render_mesh
@@ -118,7 +120,7 @@ def write_tree(
     try:
         with _hold(partial, request):
             resumed = _fill(partial, request, items, poses, workers, progress or (lambda count: None))
-            joints = np.concatenate([np.load(_note(partial, start)) for start in range(0, frames, _BLOCK)])
+            joints = np.concatenate([_joints(partial, start, frames) for start in range(0, frames, _BLOCK)])
             get_layout(layout).finish(partial, items, joints)
             shutil.rmtree(partial / _NOTES)
             os.replace(partial, path)
@@ -134,7 +136,9 @@ def _hold(partial: Path, request: dict[str, Any]) -> Iterator[None]:
     """The unfinished tree, for this process alone, and of this request."""
     notes = partial / _NOTES
     notes.mkdir(parents=True, exist_ok=True)
-    with open(notes / "lock", "w") as lock:
+    # A link would have us write elsewhere, and a pipe wait for ever.
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    with open(os.open(notes / "lock", flags, 0o644), "r+b", buffering=0) as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -145,7 +149,12 @@ def _hold(partial: Path, request: dict[str, Any]) -> Iterator[None]:
                 raise UsageError(f"{partial} holds files that gmaps did not write: move it away")
             said.with_suffix(".new").write_text(json.dumps(request))
             said.with_suffix(".new").replace(said)
-        earlier = json.loads(said.read_text())
+        try:
+            earlier = json.loads(read_regular(said))
+            if not isinstance(earlier, dict):
+                raise ValueError("no object")
+        except ValueError as error:
+            raise UsageError(f"{said} is damaged ({error}): remove {partial}, and begin anew") from None
         other = [f"{k}={earlier.get(k)!r}" for k in request if earlier.get(k) != request[k]]
         if other:
             raise UsageError(
@@ -156,6 +165,20 @@ def _hold(partial: Path, request: dict[str, Any]) -> Iterator[None]:
 
 def _note(partial: Path, start: int) -> Path:
     return partial / _NOTES / f"{start:09d}.npy"
+
+
+def _joints(partial: Path, start: int, frames: int) -> NDArray[np.float32]:
+    """What a block left; one that is damaged is made again by the next call."""
+    note, count = _note(partial, start), min(_BLOCK, frames - start)
+    try:
+        found = parse_npy(read_regular(note), str(note))
+        if found.shape != (count, 21, 3):
+            raise FrameError(f"{note}: {found.shape}")
+    except FrameError as error:
+        note.unlink()
+        raise GmapsError(f"{error}: run the same again, which makes its frames anew") from None
+    joints: NDArray[np.float32] = found
+    return joints
 
 
 def _fill(
