@@ -71,11 +71,14 @@ def _refuse_idle(kind: str, options: dict[str, Any]) -> None:
 
 def _site(kind: str, path: str, options: dict[str, Any]) -> Site:
     """What is looked at. Its imports take a second, in which the browser has the page already."""
-    if kind == "store":
-        from gmaps.viewer.open_site import open_store_site
+    from gmaps.viewer import open_site
 
-        return open_store_site(path, printable(path), **options)
-    raise NotImplementedError
+    name = printable(path)
+    if kind == "store":
+        return open_site.open_store_site(path, name, **options)
+    if kind == "recording":
+        return open_site.open_recording_site(path, name, predictions=options["predictions"])
+    return open_site.open_track_site(path, name) if kind == "track" else open_site.open_run_site(path, name)
 
 
 def _has_screen() -> bool:

@@ -157,16 +157,31 @@ class Recording:
     def __len__(self) -> int:
         return len(self._times)
 
+    @property
+    def times(self) -> list[float]:
+        """Of the frames, s."""
+        found: list[float] = self._times.tolist()
+        return found
+
     def __iter__(self) -> Iterator[Shot]:
+        return (self.shot(number) for number in range(len(self)))
+
+    def shot(self, number: int) -> Shot:
+        """Frame `number`, from 0 on; no other is read.
+
+        Raises
+        ------
+        FrameError
+            It is damaged.
+        """
         size = (self._camera.height, self._camera.width)
-        for number, (time, name) in enumerate(zip(self._times.tolist(), self._names, strict=True)):
-            try:
-                depth = self._array(f"depth_{number:06}", shape=size)
-            except Exception as error:  # as above
-                raise FrameError(f"{self.path}: frame {number} cannot be read: {error}") from None
-            if depth.dtype not in (np.uint16, np.float32):
-                raise FrameError(f"{self.path}: frame {number} is {depth.dtype}, not uint16 or float32 mm")
-            yield Shot(depth.astype(np.float32), time, name)
+        try:
+            depth = self._array(f"depth_{number:06}", shape=size)
+        except Exception as error:  # as above
+            raise FrameError(f"{self.path}: frame {number} cannot be read: {error}") from None
+        if depth.dtype not in (np.uint16, np.float32):
+            raise FrameError(f"{self.path}: frame {number} is {depth.dtype}, not uint16 or float32 mm")
+        return Shot(depth.astype(np.float32), float(self._times[number]), self._names[number])
 
     def _array(self, name: str, kinds: str = "fiu", shape: tuple[int, ...] | None = None) -> NDArray[Any]:
         """An array of the archive; no more memory is taken than a recording may need, whatever its header says."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from gmaps.formats.csv_log import read_log as read_log  # where others look for it
 from gmaps.training.params import TrainingError
 
 #: Of every run; terms of a loss other than these two follow, with their gradients.
@@ -138,16 +139,6 @@ class Log:
         self._file.close()
         if self._board is not None:
             self._board.close()
-
-
-def read_log(path: Path) -> list[dict[str, str]]:
-    """Rows of a log.csv by column; a last line that a kill cut short is left out."""
-    with open(path, newline="", errors="replace") as file:
-        return [
-            r
-            for r in csv.DictReader(file)
-            if None not in r and None not in r.values() and r.get("step", "").isdigit()
-        ]
 
 
 def _tensorboard(folder: Path, step: int) -> Any:

@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from gmaps.capture.recording import Recording
 from gmaps.store import open_store
+from gmaps.viewer.recording_site import RecordingSite
+from gmaps.viewer.run_site import RunSite
 from gmaps.viewer.store_site import StoreSite
+from gmaps.viewer.target import run_folders
+from gmaps.viewer.tracked import read_track
 
 
 def open_store_site(
@@ -40,3 +47,31 @@ def open_store_site(
 
         return StoreSite(store, name, FromNetwork(store, checkpoint, model, device))
     return StoreSite(store, name)
+
+
+def open_recording_site(path: str, name: str, *, predictions: str | None = None) -> RecordingSite:
+    """A recording, with the hands of a file of `gmaps track --out` in it.
+
+    Raises
+    ------
+    FrameError, PredictionError
+        One of the files is damaged, or they do not belong together.
+    """
+    track = None if predictions is None else read_track(Path(predictions))
+    return RecordingSite(name, Recording(Path(path)), track)
+
+
+def open_track_site(path: str, name: str) -> RecordingSite:
+    """Hands of a file of `gmaps track --out`, without their frames.
+
+    Raises
+    ------
+    PredictionError
+        The file is damaged.
+    """
+    return RecordingSite(name, None, read_track(Path(path)))
+
+
+def open_run_site(path: str, name: str) -> RunSite:
+    """A run of `gmaps train`, or all those that lie in a folder."""
+    return RunSite(run_folders(Path(path)), name)

@@ -83,6 +83,7 @@ class ViewServer(ThreadingHTTPServer):
     def __init__(self, port: int = 0, static: Path = _STATIC) -> None:
         self.token = secrets.token_urlsafe(24)
         self.files = {file.name: file for file in static.iterdir() if file.suffix in _TYPES}
+        self.stopped = False
         self._site: Future[Site] = Future()
         try:
             super().__init__(("127.0.0.1", port), _Handler)
@@ -110,6 +111,7 @@ class ViewServer(ThreadingHTTPServer):
 
     def stop(self) -> None:
         """End it, and what the site does in the background."""
+        self.stopped = True
         self.shutdown()
         self._thread.join()
         self.server_close()
@@ -138,6 +140,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """The page, its files, or an answer."""
+        if self.server.stopped:  # a connection from before may still ask
+            self.close_connection = True
+            return
         url = urlsplit(self.path)
         token, _, rest = url.path.lstrip("/").partition("/")
         refused = self._refused(token)

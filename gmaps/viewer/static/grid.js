@@ -51,7 +51,9 @@ export class Grid {
     this.main.replaceChildren(bar, this.scroller);
     this.scroller.addEventListener("scroll", () => this.scrolled());
     this.scroller.addEventListener("wheel", (event) => this.wheeled(event), { passive: false });
-    this.observer = new ResizeObserver(() => this.layOut());
+    this.observer = new ResizeObserver(() => {
+      if (this.scroller.clientWidth !== this.laid || this.scroller.clientHeight !== this.view) this.layOut();
+    });
     this.observer.observe(this.scroller);
     this.keys = (event) => this.pressed(event);
     document.addEventListener("keydown", this.keys);
@@ -121,6 +123,8 @@ export class Grid {
   layOut(first = null) {
     const width = this.scroller.clientWidth;
     if (!width) return;
+    this.laid = width;
+    const focused = this.tiles.get(this.focus)?.element === document.activeElement;
     const keep = first ?? (this.columns ? Math.floor(this.top / this.high) * this.columns : 0);
     const gap = 8;
     this.font = parseFloat(getComputedStyle(document.documentElement).fontSize) / 16;
@@ -137,6 +141,12 @@ export class Grid {
     this.tiles.forEach((tile) => tile.element.remove());
     this.tiles.clear();
     this.goTo(Math.floor(keep / this.columns) * this.high);
+    if (focused) this.focusOn(this.focus);
+  }
+
+  focusOn(position) {
+    this.reveal(position);
+    this.tiles.get(position)?.element.focus({ preventScroll: true });
   }
 
   goTo(top) {
@@ -211,8 +221,11 @@ export class Grid {
     }
     const asking = Object.assign(new AbortController(), { from, to, version: this.version });
     this.asking = asking;
+    const slow = setTimeout(() => say("Reading … The first time after an installation, kernels are compiled; that takes up to a minute."), 2500);
     const pixels = Math.round(this.wide * Math.min(devicePixelRatio || 1, 3));
     const found = await attempt(() => ask("tiles", { ...this.wish, from, count: Math.min(to - from, 400), pixels }, asking.signal));
+    clearTimeout(slow);
+    if (found && document.getElementById("status").textContent.startsWith("Reading")) say();
     if (this.asking !== asking) return;
     this.asking = null;
     if (!found || !this.scroller.isConnected) return;
@@ -305,8 +318,7 @@ export class Grid {
     event.preventDefault();
     const inside = this.scroller.contains(document.activeElement);
     const to = Math.max(0, Math.min(this.of - 1, inside ? this.focus + step : this.span[0]));
-    this.reveal(to);
-    this.tiles.get(to)?.element.focus({ preventScroll: true });
+    this.focusOn(to);
   }
 
   /** Scrolls as far as is needed to have a position in view. */

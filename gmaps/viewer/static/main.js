@@ -2,6 +2,8 @@
 import { ask, attempt, el, forControl, place, say } from "./page.js";
 import { Grid, GRID_KEYS } from "./grid.js";
 import { SamplePage, SAMPLE_KEYS } from "./sample.js";
+import { CurvesPage, CURVE_KEYS } from "./curves.js";
+import { RecordingPage, RECORDING_KEYS } from "./recording.js";
 
 const main = document.getElementById("main");
 const help = document.getElementById("help");
@@ -53,7 +55,15 @@ function storePages(about) {
   };
 }
 
-const PAGES = { store: storePages };
+function onePage(page, list) {
+  return () => turnTo(page, list);
+}
+
+const PAGES = {
+  store: storePages,
+  runs: (about) => onePage(new CurvesPage(about, main), CURVE_KEYS),
+  recording: (about) => onePage(new RecordingPage(about, main), RECORDING_KEYS),
+};
 
 async function begin() {
   theme(false);
@@ -66,6 +76,7 @@ async function begin() {
   });
   const about = await attempt(() => ask("about"));
   if (!about) return;
+  document.title = `${about.name} · gmaps view`;
   document.getElementById("what").textContent = about.name + (about.dataset ? ` (${about.dataset})` : "");
   const route = PAGES[about.kind](about);
   addEventListener("hashchange", route);

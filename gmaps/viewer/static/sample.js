@@ -210,7 +210,7 @@ export class SamplePage {
       const k = s.predicted ? this.about.evaluated.indexOf(j) : -1;
       const error = k < 0 ? null : Math.hypot(...xyz.map((v, c) => v - s.predicted[3 * k + c]));
       const dot = el("span", { class: "dot" });
-      dot.style.background = this.about.colours[j];
+      dot.style.backgroundColor = this.about.colours[j];
       return el("tr", {}, el("td", {}, dot, name), ...xyz.map((v) => el("td", { class: "number", text: mm(v) })),
         this.about.predicted === null ? null : el("td", { class: "number", text: mm(error) }));
     }));
