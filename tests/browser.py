@@ -23,7 +23,7 @@ KEYS = {
     "ArrowLeft": 37, "ArrowUp": 38, "ArrowRight": 39, "ArrowDown": 40, "Enter": 13, "Escape": 27, "Home": 36,
     "End": 35, "PageDown": 34, " ": 32,
 }  # fmt: skip
-_PATIENCE = 20.0
+_PATIENCE = 60.0
 
 
 def find_chromium() -> str:
