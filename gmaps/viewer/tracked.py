@@ -82,7 +82,7 @@ def read_track(path: Path) -> Track:
     except FileNotFoundError:
         raise PredictionError(f"{path}: no such file; `gmaps track --out` writes one") from None
     except (OSError, ValueError, KeyError, TypeError, IndexError, OverflowError, RecursionError, EOFError,
-            zipfile.BadZipFile, GmapsError) as error:  # fmt: skip
+            zipfile.BadZipFile, MemoryError, GmapsError) as error:  # fmt: skip
         raise PredictionError(
             f"{path}: cannot be read as a track: {str(error)[:200]}; `gmaps track --out` writes them"
         ) from None

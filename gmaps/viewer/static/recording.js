@@ -30,11 +30,11 @@ export class RecordingPage {
         a.depth ? labelled("Grey from, mm", this.near) : null, a.depth ? labelled("to", this.far) : null, this.where),
       el("div", { class: "panels" },
         el("section", { class: "panel", "aria-label": "Frame" }, this.canvas, this.range, this.time,
-          el("p", { class: "read", text: a.tracked ? "Below: confidence, 0 to 1; filled where a hand was followed, hatched where it was found, bare where there was none."
+          el("p", { class: "read", text: a.tracked ? "The strip: confidence, 0 to 1; filled where a hand was followed, hatched where it was found, bare where there was none."
             : "No hands: give the file of gmaps track --out as --predictions." })),
         a.tracked ? el("section", { class: "panel narrow", "aria-label": "Hands" }, el("h2", { text: "Hands" }),
           el("div", { class: "scrolls" }, el("table", {}, head("hand", "side", "state", "confidence"), this.hands)),
-          el("div", { class: "scrolls" }, el("table", {}, head("joint", "x mm", "y mm", "z mm"), this.joints))) : null));
+          el("h2", { text: "Joints" }), el("div", { class: "scrolls" }, el("table", {}, head("joint", "x mm", "y mm", "z mm"), this.joints))) : null));
     this.keys = (event) => this.pressed(event);
     document.addEventListener("keydown", this.keys);
     this.observer = new ResizeObserver(() => { this.draw(); this.drawTime(); });
@@ -161,7 +161,7 @@ export class RecordingPage {
       for (let k = from; k < to; k++) if (!state[k] || (state[worst] && confidence[k] < confidence[worst])) worst = k;
       if (!state[worst]) continue;
       context.fillStyle = ink[state[worst]];
-      const tall = Math.max(2 * dense, confidence[worst] * (height - 4 * dense));
+      const tall = Math.round(Math.max(2 * dense, confidence[worst] * (height - 4 * dense)));
       for (let y = height - tall; y < height; y++) if (state[worst] === 2 || (x + Math.floor(y)) % 4 < 2) context.fillRect(x, y, 1, 1);
     }
     const at = ((this.k + 0.5) / frames) * width;
