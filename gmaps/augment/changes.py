@@ -17,13 +17,13 @@ from numpy.typing import NDArray
 
 from gmaps.augment.view import JUMP_MM, Change, bounded_shift, move, turn_matrix
 from gmaps.errors import UsageError
-from gmaps.frame import BACKGROUND, Crop, Cube
+from gmaps.frame import BACKGROUND, Crop, Cube, Projection
 from gmaps.kernels import raster, warp
 from gmaps.maps import MapParams, get_map
 from gmaps.skeleton import Skeleton
 
 #: A change that leaves less of the hand than this share of its pixels is not made.
-_LEAST = 0.25
+LEAST = 0.25
 
 
 @dataclass(frozen=True)
@@ -216,19 +216,15 @@ class Augment:
             What was done.
         """
         rng = np.random.Generator(np.random.PCG64([self.seed, *key]))
-        mirrored, quarters, angle = self._draw_turn(rng)
-        size = crop.cube.half_side * math.exp(rng.uniform(-1, 1) * math.log1p(self.scale))
-        shift = rng.uniform(-1, 1, 3) * (self.translation, self.translation, self.depth)
         alone = crop.hand_only()  # of a hand in a scene, the hand is what must stay in view
-        shift[2] = bounded_shift(shift[2], alone, size)
+        held = alone.depth[alone.depth < BACKGROUND]
+        ends = (float(held.min()), float(held.max())) if len(held) else (math.inf, math.inf)
+        mirrored, quarters, turn, size, shift = self.draw(rng, crop.cube, crop.projection, *ends)
         still = size == crop.cube.half_side and not shift[:2].any()
         if crop.projection == "perspective" and shift[2]:
-            # What is nearer is larger: a shift in depth is a change of scale, too. The cube stays before the camera.
-            still = False
-            shift[2] = max(shift[2], -0.5 * crop.cube.center[2])
+            still = False  # what is nearer is larger: a shift in depth is a change of scale, too
         depth = np.empty_like(crop.depth)
-        turn = turn_matrix(angle, quarters, mirrored)
-        least = _LEAST * np.count_nonzero(alone.depth < BACKGROUND)
+        least = LEAST * np.count_nonzero(alone.depth < BACKGROUND)
         moved, seen = move(alone, turn, size, shift, depth)
         if seen < max(least, 1) and not crop.flat:
             still, quarters = True, 0 if quarters is None else quarters
@@ -247,6 +243,39 @@ class Augment:
             color[depth == BACKGROUND] = 0  # what a cut-out or an edge has lost, and what lies outside
         return Crop(depth, moved, joints, crop.projection, hand=hand, color=color), change
 
+    def draw(
+        self, rng: np.random.Generator, cube: Cube, projection: Projection, near: float, far: float
+    ) -> tuple[bool, int | None, NDArray[np.float64], float, NDArray[np.float64]]:
+        """Another view of a cube.
+
+        Parameters
+        ----------
+        rng
+            Of the sample.
+        cube, projection
+            Of the crop.
+        near, far
+            Of the hand, cube units; not finite where there is none.
+
+        Returns
+        -------
+        mirrored, quarters
+            See `Change`.
+        turn : (3, 3) float64
+        size
+            Half the side of the new cube, mm.
+        shift : (3,) float64
+            Of its centre, mm, in the old axes.
+        """
+        mirrored, quarters, angle = self._draw_turn(rng)
+        h = cube.half_side
+        size = h * math.exp(rng.uniform(-1, 1) * math.log1p(self.scale))
+        shift = rng.uniform(-1, 1, 3) * (self.translation, self.translation, self.depth)
+        shift[2] = bounded_shift(shift[2], near * h, far * h, size)
+        if projection == "perspective" and shift[2]:
+            shift[2] = max(shift[2], -0.5 * cube.center[2])  # the cube stays before the camera
+        return mirrored, quarters, turn_matrix(angle, quarters, mirrored), size, shift
+
     def _draw_turn(self, rng: np.random.Generator) -> tuple[bool, int | None, float]:
         mirrored = bool(rng.random() < self.mirror)
         angle = math.radians(rng.uniform(-1, 1) * self.rotation)
@@ -254,19 +283,25 @@ class Augment:
             return mirrored, int(rng.integers(4)), 0.0
         return mirrored, 0 if angle == 0 else None, angle
 
+    def draw_cutouts(self, rng: np.random.Generator, pixels: int) -> list[tuple[slice, slice]]:
+        """Rows and columns of rectangles to be blanked in a crop of so many rows."""
+        found = []
+        for _ in range(int(rng.integers(self.cutouts + 1)) if self.cutouts else 0):
+            height, width = rng.uniform(0, self.cutout_size * pixels, 2)
+            row, col = rng.uniform(0, pixels, 2)
+            top, left = max(int(row - height / 2), 0), max(int(col - width / 2), 0)
+            found.append((slice(top, int(row + height / 2) + 1), slice(left, int(col + width / 2) + 1)))
+        return found
+
     def _spoil(
         self, depth: NDArray[np.float32], cube: Cube, rng: np.random.Generator, least: float,
         hand: NDArray[np.bool_] | None = None,
     ) -> NDArray[np.float32]:  # fmt: skip
         """Cut-outs, then noise. Cut-outs that would leave next to nothing are not made."""
         if self.cutouts:
-            s = len(depth)
             blank = depth.copy()
-            for _ in range(int(rng.integers(self.cutouts + 1))):
-                height, width = rng.uniform(0, self.cutout_size * s, 2)
-                row, col = rng.uniform(0, s, 2)
-                top, left = max(int(row - height / 2), 0), max(int(col - width / 2), 0)
-                blank[top : int(row + height / 2) + 1, left : int(col + width / 2) + 1] = BACKGROUND
+            for rectangle in self.draw_cutouts(rng, len(depth)):
+                blank[rectangle] = BACKGROUND
             left_over = blank < BACKGROUND if hand is None else hand & (blank < BACKGROUND)
             if np.count_nonzero(left_over) >= max(least, 1):
                 depth = blank

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from gmaps.errors import UsageError
-from gmaps.frame import BACKGROUND, Crop, Cube
+from gmaps.frame import Crop, Cube, Projection
 from gmaps.kernels import colour, warp
 from gmaps.maps import get_map
 from gmaps.skeleton import Skeleton
@@ -115,15 +115,59 @@ def turn_matrix(angle: float, quarters: int | None, mirrored: bool) -> NDArray[n
     return turn
 
 
-def bounded_shift(shift: float, crop: Crop, size: float) -> float:
-    """A cube's shift in depth, mm, by which it cuts no more off the hand than it does unshifted."""
-    hand = crop.depth[crop.depth < BACKGROUND]
-    if not shift or not len(hand):
+def bounded_shift(shift: float, near: float, far: float, size: float) -> float:
+    """A cube's shift in depth, mm, by which it cuts no more off a hand than it does unshifted.
+
+    Parameters
+    ----------
+    shift
+        What is wanted, mm.
+    near, far
+        Of the hand, mm from the cube's centre; not finite where there is none.
+    size
+        Half the side of the shifted cube, mm.
+    """
+    if not shift or not math.isfinite(near):
         return shift
-    h = crop.cube.half_side
-    near, far = float(hand.min()) * h, float(hand.max()) * h
     # The shifted cube spans shift - size to shift + size around the old centre.
     return min(max(shift, min(far - size, 0.0)), max(near + size, 0.0))
+
+
+class Resampling(NamedTuple):
+    """What `gmaps.kernels.warp.warp` needs, and the cube of which it makes a crop."""
+
+    after: Cube
+    inverse: NDArray[np.float64]
+    z_scale: float
+    z_shift: float
+
+
+def resampling(
+    cube: Cube,
+    projection: Projection,
+    pixels: int,
+    turn: NDArray[np.float64],
+    size: float,
+    shift: NDArray[np.float64],
+) -> Resampling:
+    """How a crop becomes that of another cube, seen by a turned camera; that cube is in the turned axes."""
+    h, c = cube.half_side, np.asarray(cube.center, np.float64)
+    after = Cube(tuple(turn @ (c + shift)), size)
+    # Kept in float32 by the cube: what is drawn must be what it says.
+    new, size = turn.T @ np.asarray(after.center, np.float64), after.half_side
+    if not shift.any():
+        new = c
+    zoom = new[2] / c[2] if projection == "perspective" else 1.0
+    # In the plane, in cube units: g' = turn (zoom (h g + c) - new) / size,
+    # so g = (size turn^-1 g' + new - zoom c) / (zoom h).
+    plane = turn[:2, :2].T * (size / (zoom * h))
+    offset = (new[:2] - zoom * c[:2]) / (zoom * h)
+    s = pixels
+    # (row, col) are (y, x), and g = (2 p + 1) / s - 1.
+    swap = plane[::-1, ::-1]
+    first = swap @ np.full(2, 1.0 / s - 1) + offset[::-1]
+    inverse = np.column_stack([swap, (first + 1) * s / 2 - 0.5])
+    return Resampling(after, inverse, h / size, (c[2] - new[2]) / size if shift[2] else 0.0)
 
 
 def move(
@@ -134,24 +178,8 @@ def move(
 
     With `color`, (S, S, 3) uint8, the crop's colour is written there.
     """
-    h, c = crop.cube.half_side, np.asarray(crop.cube.center, np.float64)
-    after = Cube(tuple(turn @ (c + shift)), size)
-    # Kept in float32 by the cube: what is drawn must be what it says.
-    new, size = turn.T @ np.asarray(after.center, np.float64), after.half_side
-    if not shift.any():
-        new = c
-    zoom = new[2] / c[2] if crop.projection == "perspective" else 1.0
-    # In the plane, in cube units: g' = turn (zoom (h g + c) - new) / size,
-    # so g = (size turn^-1 g' + new - zoom c) / (zoom h).
-    plane = turn[:2, :2].T * (size / (zoom * h))
-    offset = (new[:2] - zoom * c[:2]) / (zoom * h)
-    s = crop.size
-    # (row, col) are (y, x), and g = (2 p + 1) / s - 1.
-    swap = plane[::-1, ::-1]
-    first = swap @ np.full(2, 1.0 / s - 1) + offset[::-1]
-    inverse = np.column_stack([swap, (first + 1) * s / 2 - 0.5])
-    z_shift = (c[2] - new[2]) / size if shift[2] else 0.0
+    after, inverse, z_scale, z_shift = resampling(crop.cube, crop.projection, crop.size, turn, size, shift)
     if color is not None and crop.color is not None:
         colour.warp(np.ascontiguousarray(crop.color), inverse, color)
-    seen = warp.warp(np.ascontiguousarray(crop.depth), inverse, h / size, z_shift, JUMP_MM / h, out)
+    seen = warp.warp(np.ascontiguousarray(crop.depth), inverse, z_scale, z_shift, JUMP_MM / crop.cube.half_side, out)
     return after, int(seen)

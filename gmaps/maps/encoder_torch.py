@@ -16,11 +16,14 @@ from torch import Tensor
 from gmaps.errors import UsageError
 from gmaps.frame import Projection
 from gmaps.kernels.march.cells import count_blocks
-from gmaps.maps import torch_cells, torch_planar
+from gmaps.maps import torch_cells, torch_offsets, torch_planar
 from gmaps.maps.encoder import MapParams
 from gmaps.maps.geodesic import STEP_MM, STEP_PIXELS
 from gmaps.maps.heatmap import SIGMA
+from gmaps.maps.heatmap_depth import LEAST
+from gmaps.maps.kind import get_map
 from gmaps.maps.limb import LIMBS, members_of
+from gmaps.maps.options import split_name
 from gmaps.maps.scene import FRONT_MM
 from gmaps.maps.torch_march import solve
 from gmaps.skeleton import Skeleton
@@ -32,6 +35,7 @@ class TensorMap(NamedTuple):
     Parameters
     ----------
     values : (n, H, H, C) float32
+        Or of another grid: see `MapKind.grid`.
     scale : (n, C) float32, optional
         mm that a value of 1 stands for, of kinds normalised per channel.
     """
@@ -149,13 +153,59 @@ class TensorScene:
         members = members_of(skeleton, grouping)
         return TensorMap(torch_planar.limbs(self.joints_px, bones, members, probabilistic, self.params.size))
 
+    def _uvd(self) -> tuple[Tensor, Tensor]:
+        """Surface points and joints in columns, rows and depth, mm from the cube's centre."""
+        size = self.params.size
+        points = torch_offsets.uvd_points(self._pooled[1], self.cube)
+        return points, torch_offsets.uvd_joints(self.joints, self.joints_px, self.cube, size)
+
+    def ball_offset(self, k: float, axes: str) -> TensorMap:
+        """Unit vectors, then closeness, within a ball around each joint."""
+        if axes == "uvd":
+            points, joints = self._uvd()
+        else:
+            points, joints = torch_planar.surface_points(self._pooled[1], self.cube, self.perspective), self.joints
+        return TensorMap(torch.cat(torch_offsets.ball(points, self.silhouette, joints, k), dim=-1))
+
+    def heatmap_depth(self, sigma: float) -> TensorMap:
+        """Gaussians, then how far joints lie behind the surface."""
+        heat = torch_planar.heatmap(self.joints_px, self.params.size, sigma)
+        return TensorMap(torch.cat([heat, self._behind(heat, LEAST)], dim=-1))
+
+    def pixel_offset(self) -> TensorMap:
+        """From every cell to every joint."""
+        points, joints = self._uvd()
+        away = joints[:, None, None] - points[..., None, :]
+        return TensorMap((away / self.cube[:, 3, None, None, None, None]).flatten(3))
+
+    def plane_offset(self, k: float) -> TensorMap:
+        """Unit vectors and closeness in the plane, then how far joints lie behind the surface."""
+        points, joints = self._uvd()
+        units, near = torch_offsets.ball(points[..., :2], self.silhouette, joints[..., :2], k)
+        return TensorMap(torch.cat([units, near, self._behind(near, 0.0)], dim=-1))
+
+    def _behind(self, near: Tensor, least: float) -> Tensor:
+        return torch_offsets.behind(near, self._pooled[1], self.silhouette, self.joints, self.cube, least)
+
+    def points(self, n: int) -> TensorMap:
+        """(n, P, 3): points of the surface in cube units."""
+        found, some = torch_offsets.cloud(self.depth, self.cube, n, self.perspective)
+        unit = (found - self.cube[:, None, :3]) / self.cube[:, None, 3:]
+        return TensorMap(torch.where(some[:, None, None], unit, 0.0))
+
+    def point_offset(self, n: int, k: float) -> TensorMap:
+        """(n, P, 4 J): a ball offset at each point."""
+        found, some = torch_offsets.cloud(self.depth, self.cube, n, self.perspective)
+        hand = some[:, None].expand(found.shape[:2])
+        return TensorMap(torch.cat(torch_offsets.ball(found, hand, self.joints, k), dim=-1))
+
 
 def _limbs(probabilistic: bool, grouping: str) -> Callable[[TensorScene], TensorMap]:
     return lambda scene: scene.limbs(probabilistic, grouping)
 
 
-#: Kind -> how it is made of tensors. Whoever registers a kind of map may add its way here.
-WAYS: dict[str, Callable[[TensorScene], TensorMap]] = {
+#: Kind -> how it is made of tensors, given the kind's parameters. Whoever registers a kind may add its way here.
+WAYS: dict[str, Callable[..., TensorMap]] = {
     "signed_edt": lambda scene: scene.signed_edt,
     "geodesic": lambda scene: scene.geodesic,
     "geodesic_weighted": lambda scene: scene.geodesic_weighted,
@@ -164,6 +214,12 @@ WAYS: dict[str, Callable[[TensorScene], TensorMap]] = {
     "offset": lambda scene: scene.offset,
     "heatmap": lambda scene: scene.heatmap,
     **{name: _limbs(*how) for name, how in LIMBS.items()},
+    "ball_offset": TensorScene.ball_offset,
+    "heatmap_depth": TensorScene.heatmap_depth,
+    "pixel_offset": TensorScene.pixel_offset,
+    "plane_offset": TensorScene.plane_offset,
+    "points": TensorScene.points,
+    "point_offset": TensorScene.point_offset,
 }
 
 
@@ -229,18 +285,25 @@ class TorchEncoder:
             place = torch.where(known[:, None], cube.float(), cube.new_tensor([0.0, 0.0, 500.0, 120.0]))
             where = torch.where(known[:, None, None], joints.float(), place[:, None, :3])
             scene = TensorScene(some, place, where, projection, self.params, self.skeleton)
-            made = {name: WAYS[name](scene) for name in self.params.maps}
-            return {
-                name: TensorMap(torch.where(known[:, None, None, None], m.values, 0.0), m.scale)
-                for name, m in made.items()
-            }
+            return {name: _of_known(_way(name)(scene), known) for name in self.params.maps}
+
+
+def _way(name: str) -> Callable[[TensorScene], TensorMap]:
+    """How a kind is made: by its family, whatever its parameters."""
+    return functools.partial(WAYS[split_name(name)[0]], **get_map(name).parameters)
+
+
+def _of_known(made: TensorMap, known: Tensor) -> TensorMap:
+    """What was made of what stood in for a rejected frame is 0."""
+    wanted = known.reshape(-1, *[1] * (made.values.ndim - 1))
+    return TensorMap(torch.where(wanted, made.values, 0.0), made.scale)
 
 
 def cannot_make(params: MapParams) -> str:
     """Why these maps cannot be made of tensors, in words; empty where they can."""
     if params.profile != "default":
         return f'maps of profile "{params.profile}" are not made of tensors'
-    lacking = [name for name in params.maps if name not in WAYS]
+    lacking = [name for name in params.maps if split_name(name)[0] not in WAYS]
     return f"{', '.join(lacking)} cannot be made of tensors, only {', '.join(WAYS)}" if lacking else ""
 
 

@@ -23,7 +23,7 @@ VOTERS = 25
 
 
 @functools.lru_cache(maxsize=8)
-def _turn(size: int) -> NDArray[np.int64]:
+def turns(size: int) -> NDArray[np.int64]:
     """(S S,): in which turn each pixel of a crop is taken, as if drawn by lot, but the same for every crop."""
     with np.errstate(over="ignore"):
         z = np.arange(1, size * size + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
@@ -43,7 +43,7 @@ def chosen(crop: Crop, count: int) -> tuple[NDArray[np.int64], NDArray[np.int64]
     hand = np.flatnonzero(crop.mask)
     if not len(hand):
         return hand, hand
-    turn = _turn(crop.size)[hand]
+    turn = turns(crop.size)[hand]
     first = hand[np.argsort(turn, kind="stable")[:count]]
     rows, columns = np.divmod(np.resize(first, count), crop.size)
     return rows, columns

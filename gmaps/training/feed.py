@@ -87,6 +87,17 @@ def make_dataset(
     )
 
 
+def needs_depth_alone(store: Store, network: Network) -> bool:
+    """Whether a change of depth, cube and joints changes all that a network is given, but for maps that it learns.
+
+    Not so where it reads maps or what is derived of crops, or where crops hold a scene or colour.
+    """
+    read = (*network.inputs, *network.training_inputs)
+    names = (*read, *network.targets)
+    derived = any(name in DERIVED for name in names)
+    return not (map_kinds(read) or derived or store.masked or store.colored or store.flat)
+
+
 #: Orders of training, by name.
 SHUFFLES: dict[str, type[UniformShuffle]] = {"uniform": UniformShuffle, "blocks": BlockShuffle}
 

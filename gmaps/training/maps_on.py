@@ -8,13 +8,16 @@ from typing import Any, Literal, get_args
 
 import torch
 
+from gmaps.augment.changes import Augment
 from gmaps.errors import GmapsError, UsageError, unknown_name
 from gmaps.maps import MapParams
 from gmaps.maps.encoder_torch import TorchEncoder, cannot_make
 from gmaps.maps.torch_gpu import check_gpu
+from gmaps.maps.torch_planar import pool
 from gmaps.nets.inputs import map_kinds
 from gmaps.nets.network import Network
 from gmaps.store import Store
+from gmaps.training.augment_torch import TorchAugment
 
 MapsOn = Literal["auto", "stored", "cpu", "gpu"]
 #: Devices on which maps are made in the step; tests add "cpu", where the same operations run, slowly.
@@ -105,16 +108,37 @@ class MapsInStep:
         Which says how its maps are made.
     kinds
         Which to make.
+    augment
+        How crops are changed before.
     """
 
-    def __init__(self, store: Store, kinds: Sequence[str]) -> None:
+    def __init__(self, store: Store, kinds: Sequence[str], augment: Augment | None = None) -> None:
         self.kinds = tuple(kinds)
+        #: Decides, with the seed and the row, how a crop is changed.
+        self.epoch = 0
         self._encoder = TorchEncoder(_params(store, kinds), store.skeleton) if kinds else None
         self._projection = store.attributes["crop"]["projection"]
+        self._size = int(store.attributes["maps"]["size"])
+        self._augment = None if augment is None else TorchAugment(augment, self._projection, store.skeleton)
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
         """The batch with its maps, as a `GuidanceDataset` would give them: kind -> (B, C, H, H)."""
+        if self._augment is not None:
+            batch = batch | self._changed(self._augment, batch)
         if self._encoder is None:
             return batch
         made = self._encoder.batch(batch["depth"][:, 0], batch["cube"], batch["joints_mm"], self._projection)
         return batch | {"maps": batch["maps"] | {kind: m.values.movedim(-1, 1) for kind, m in made.items()}}
+
+    def _changed(self, augment: TorchAugment, batch: dict[str, Any]) -> dict[str, Any]:
+        """What of a batch is another after a change."""
+        depth, cube, joints, undo = augment(
+            batch["depth"][:, 0], batch["cube"], batch["joints_mm"], self.epoch, batch["index"].tolist()
+        )
+        silhouette, _ = pool(depth, self._size, depth.new_zeros(len(depth)))
+        known = cube.isfinite().all(dim=1)[:, None, None, None]
+        return {
+            "depth": depth[:, None], "cube": cube, "joints_mm": joints, "undo": undo,
+            "joints": (joints - cube[:, None, :3]) / cube[:, None, 3:],
+            "silhouette": silhouette[:, None] & known,
+        }  # fmt: skip

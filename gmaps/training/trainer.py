@@ -24,7 +24,16 @@ from gmaps.nets.registry import Recipe
 from gmaps.store import Store
 from gmaps.training.checkpoint import reason, save_checkpoint
 from gmaps.training.device import Device
-from gmaps.training.feed import SHUFFLES, Batches, Transform, in_order, make_dataset, make_loader, to_device
+from gmaps.training.feed import (
+    SHUFFLES,
+    Batches,
+    Transform,
+    in_order,
+    make_dataset,
+    make_loader,
+    needs_depth_alone,
+    to_device,
+)  # fmt: skip
 from gmaps.training.interrupt import Interrupt
 from gmaps.training.judge import predict_batches
 from gmaps.training.log import Log, Tally
@@ -56,10 +65,12 @@ class Trainer:
         self.net = device.place(_make(network, store, params))
         augment = Augment.parse(params.augment, params.seed)
         where = choose(params.maps_on, store, self.net, device.torch, params.on_the_fly or augment is not None)
-        self.make_maps = MapsInStep(store, learnt_alone(self.net) if where == "gpu" else ())
+        in_step = where == "gpu" and transform is None and needs_depth_alone(store, self.net)
+        kinds = learnt_alone(self.net) if where == "gpu" else ()
+        self.make_maps = MapsInStep(store, kinds, augment if in_step else None)
         self.data = make_dataset(
-            store, self.net, on_the_fly=params.on_the_fly or where == "cpu", augment=augment, transform=transform,
-            elsewhere=self.make_maps.kinds,
+            store, self.net, on_the_fly=params.on_the_fly or where == "cpu", augment=None if in_step else augment,
+            transform=transform, elsewhere=kinds,
         )  # fmt: skip
         self.maps_on = where
         # Augmented frames are to learn from, not to be judged by.
@@ -140,6 +151,7 @@ class Trainer:
         self.net.train()
         self.batches.epoch, self.batches.start = now.epoch, now.within
         self.data.set_epoch(now.epoch)
+        self.make_maps.epoch = now.epoch
         self.net.begin_epoch(now.epoch)
         clock = CLOCKS[self.params.clock]
         saved, before = time.monotonic(), clock()

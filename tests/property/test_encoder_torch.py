@@ -27,6 +27,10 @@ ROOT = Path(__file__).parents[2]
 KINDS = (
     "signed_edt", "geodesic", "geodesic_weighted", "geodesic_surface", "euclidean", "offset", "heatmap",
 )  # fmt: skip
+OFFSETS = (
+    "ball_offset", "ball_offset:k=40:axes=uvd", "heatmap_depth", "heatmap_depth:sigma=2.5", "pixel_offset",
+    "plane_offset", "points", "points:n=300", "point_offset:n=64:k=120",
+)  # fmt: skip
 LIMBS = ("limb", "limb_lpm_each", "limb_ldm_g6", "limb_ldm_g1g6")
 SIZES = [(32, 16), (24, 16), (30, 16), (64, 32), (50, 32), (20, 32), (48, 48), (160, 16), (40, 128)]
 
@@ -91,6 +95,31 @@ def test_maps_of_whole_crops_are_those_of_the_encoder(pixels, size, joints):
     shapes = ("hand", "blob", "noise") if size < 64 else ("hand",)
     some = crops(np.random.default_rng(size), pixels, joints, shapes, "orthographic")
     assert_alike(*both(some, MapParams(KINDS, size)))
+
+
+@pytest.mark.parametrize("projection", ["orthographic", "perspective"])
+@pytest.mark.parametrize(("pixels", "size", "joints"), [(32, 16, 21), (50, 32, 5), (20, 32, 1), (128, 32, 14)])
+def test_offsets_and_points_of_tensors_are_those_of_the_encoder(pixels, size, joints, projection):
+    some = crops(np.random.default_rng(pixels), pixels, joints, ("hand", "noise", "blob"), projection)
+    # One without a hand, and one of fewer pixels than points.
+    some.append(Crop(np.ones((pixels, pixels), np.float32), some[0].cube, some[0].joints_mm, projection))
+    few = np.ones((pixels, pixels), np.float32)
+    few[3:6, 4:9] = -0.25
+    some.append(Crop(few, some[1].cube, some[1].joints_mm, projection))
+    want, found, _ = both(some, MapParams(OFFSETS, size))
+    assert_alike(want, found)
+    for kind in ("points", "points:n=300"):  # the very same pixels
+        np.testing.assert_allclose(found[kind].values.numpy(), want[kind], atol=1e-6)
+
+
+def test_offsets_of_rejected_frames_are_zeros():
+    some = crops(np.random.default_rng(2), 24, 5, ("hand", "blob"), "orthographic")
+    cube = torch.from_numpy(np.stack([c.cube.to_array() for c in some]))
+    cube[1] = torch.nan
+    depth, joints = (torch.from_numpy(np.stack(v)) for v in ([c.depth for c in some], [c.joints_mm for c in some]))
+    for kind, made in TorchEncoder(MapParams(OFFSETS, 12)).batch(depth, cube, joints).items():
+        assert made.values[0].any(), kind
+        assert not made.values[1].any(), kind
 
 
 @pytest.mark.parametrize("name", LIMBS)
