@@ -13,13 +13,18 @@ from click.testing import CliRunner
 from gmaps.cli import main
 
 import gmaps
-from gmaps.errors import UsageError
+from gmaps.camera import Camera
+from gmaps.capture import Recorder, Shot
+from gmaps.errors import PredictionError, UsageError
 from gmaps.maps.volumetric import as_image
-from gmaps.viewer.open_site import open_store_site
+from gmaps.skeleton import get_skeleton
+from gmaps.viewer.open_site import open_recording_site, open_run_site, open_store_site, open_track_site
 from gmaps.viewer.packet import Packet, pack, unpack
 from gmaps.viewer.query import Query
+from gmaps.viewer.run_site import MOST_ROWS
 from gmaps.viewer.server import ViewServer
 from gmaps.viewer.tiles import EMPTY, FARTHEST, depth_codes
+from gmaps.viewer.tracked import read_track
 from tests.unit.store_kit import fake_rows, write_store
 
 HANDS = Path(__file__).parents[1] / "golden" / "v1" / "packed.zarr"
@@ -294,3 +299,106 @@ def test_what_is_not_to_be_viewed_is_said_in_a_sentence(tmp_path, monkeypatch, h
         assert done.exit_code in (1, 2), args
         assert says in done.output.replace("\n", " "), args
         assert "Traceback" not in done.output
+
+
+@pytest.fixture
+def asked():
+    """Opens servers, and stops them."""
+    opened = []
+
+    def open_one(site):
+        opened.append(Asked(site))
+        return opened[-1]
+
+    yield open_one
+    for one in opened:
+        one.server.stop()
+
+
+def test_a_log_is_read_on_as_it_grows(tmp_path, asked):
+    run_ = tmp_path / "run"
+    run_.mkdir()
+    log = run_ / "log.csv"
+    log.write_text("step,loss,validation_mm\n" + "".join(f"{k},{1 / (k + 1)},\n" for k in range(9000)) + "9000,0.")
+    page = asked(open_run_site(str(tmp_path), "runs"))
+    assert page.ask("about")["runs"] == ["run"]
+    found = page.ask("log?run=0")
+    assert found.values["columns"] == ["step", "loss", "validation_mm"]
+    assert len(found.arrays["values"]) <= MOST_ROWS
+    assert found.arrays["values"][-1][0] == 8999
+    assert np.isnan(found.arrays["values"][0][2])
+    assert page.ask("log?run=0&after=8999").arrays["values"].shape == (0, 3)
+    with log.open("a") as file:
+        file.write("5,4\n")
+    assert page.ask("log?run=0&after=8999").arrays["values"].tolist() == [[9000.0, 0.5, 4.0]]
+    assert "run is a whole number" in page.ask("log?run=1")["error"]
+    log.write_bytes(b"step\x00,\xff\n\x00")
+    page.ask("log?run=0")
+    log.unlink()
+    assert "log.csv" in page.ask("log?run=0")["error"]
+
+
+CAMERA = Camera(100.0, 100.0, 31.5, 23.5, 64, 48)
+
+
+def _track(path, frames):
+    """A file of `gmaps track --out`, by its own writer."""
+    pytest.importorskip("torch")
+    from gmaps.inference.track_file import TrackWriter
+    from gmaps.inference.tracker import TrackedHand
+
+    skeleton = get_skeleton("msra21")
+    writer = TrackWriter(path, CAMERA, skeleton)
+    for k in range(frames):
+        joints = np.full((21, 3), 400 + k, np.float32)
+        writer.add(f"f{k}", k / 30, [TrackedHand(2, "found", "left", 0.5, joints, joints)] if k else [])
+    writer.close()
+    return path
+
+
+@pytest.mark.parametrize("name", ["t.jsonl", "t.npz"])
+def test_hands_of_a_recording_are_those_of_the_file(tmp_path, asked, name):
+    recorder = Recorder(tmp_path / "r.npz", CAMERA)
+    for k in range(3):
+        recorder.add(Shot(np.full((48, 64), 100.5 + k, np.float32), k / 30, f"f{k}"))
+    recorder.close()
+    track = _track(tmp_path / name, 3)
+    page = asked(open_recording_site(str(tmp_path / "r.npz"), "r", predictions=str(track)))
+    assert page.ask("about")["frames"] == 3
+    found = page.ask("frame?k=2")
+    assert (found.arrays["depth"] == 102.5).all()
+    assert (found.arrays["joints"] == 402).all()
+    assert found.values["hands"] == [{"number": 2, "state": "found", "side": "left", "confidence": 0.5}]
+    np.testing.assert_allclose(found.arrays["uvd"][0], CAMERA.project(found.arrays["joints"][0]), rtol=1e-5)
+    course = page.ask("course").arrays
+    np.testing.assert_allclose(course["time"], [0, 1 / 30, 2 / 30])
+    assert course["state"].tolist() == [0, 1, 1]
+    assert page.ask("frame?k=0").values["hands"] == []
+    with pytest.raises(PredictionError, match="3 frames, and the track 4"):
+        open_recording_site(str(tmp_path / "r.npz"), "r", predictions=str(_track(tmp_path / f"4{name}", 4)))
+    alone = asked(open_track_site(str(track), "t"))
+    assert "depth" not in alone.ask("frame?k=1").arrays
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["", "{}", "[]", "nonsense", '{"gmaps": "track", "format": 2}', '{"gmaps": "track", "format": 1, "camera": 3}',
+     "HEAD\n{}\n", 'HEAD\n{"frame": 1, "time": "x", "hands": []}\n',
+     'HEAD\n{"frame": "a", "time": 0, "hands": [{"number": 0, "state": "found", "side": "left", "confidence": 1, '
+     '"joints_mm": [[1, 2]]}]}\n', "HEAD\n" + "[" * 100_000 + "\n"],
+)  # fmt: skip
+def test_a_damaged_track_is_a_sentence(tmp_path, content):
+    head = {"gmaps": "track", "format": 1, "camera": CAMERA.to_dict(), "joints": ["a", "b"]}
+    (tmp_path / "t.jsonl").write_text(content.replace("HEAD", json.dumps(head)))
+    with pytest.raises(PredictionError, match=r"cannot be read as a track: .*`gmaps track --out`"):
+        read_track(tmp_path / "t.jsonl")
+
+
+def test_a_track_that_is_still_written_is_read_so_far(tmp_path):
+    head = {"gmaps": "track", "format": 1, "camera": CAMERA.to_dict(), "joints": ["a", "b"]}
+    (tmp_path / "t.jsonl").write_text(
+        json.dumps(head) + '\n{"frame": "a", "time": 0, "hands": []}\n{"frame": "b", "ti'
+    )
+    found = read_track(tmp_path / "t.jsonl")
+    assert found.frames == ["a"]
+    assert found.skeleton is None
