@@ -10,7 +10,6 @@ import sys
 import tempfile
 import time
 import urllib.request
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +43,7 @@ def make_store(folder: Path) -> Path:
     for array, record in zip([a for a in layout if (path / a.path(0)).exists()], first, strict=True):
         for shard in range(1, SHARDS):
             os.link(path / array.path(0), path / array.path(shard))
-            records.append(replace(record, path=array.path(shard)))
+            records.append(record._replace(path=array.path(shard)))
     finish_store(path, layout, ROWS, SHARD, few.attributes, [], records)
     return path
 
