@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from gmaps.capture.recording import Recording
-from gmaps.store import open_store
-from gmaps.viewer.recording_site import RecordingSite
-from gmaps.viewer.run_site import RunSite
-from gmaps.viewer.store_site import StoreSite
 from gmaps.viewer.target import run_folders
-from gmaps.viewer.tracked import read_track
+
+# Each imports what it needs itself: what a store needs takes long enough.
+if TYPE_CHECKING:
+    from gmaps.viewer.recording_site import RecordingSite
+    from gmaps.viewer.run_site import RunSite
+    from gmaps.viewer.store_site import StoreSite
 
 
 def open_store_site(
@@ -35,6 +36,9 @@ def open_store_site(
     StoreError, PredictionError
         It is no store, or the file does not fit it.
     """
+    from gmaps.store import open_store
+    from gmaps.viewer.store_site import StoreSite
+
     store = open_store(path)
     store.skeleton  # noqa: B018  a store that names none is refused now
     if predictions is not None:
@@ -57,6 +61,10 @@ def open_recording_site(path: str, name: str, *, predictions: str | None = None)
     FrameError, PredictionError
         One of the files is damaged, or they do not belong together.
     """
+    from gmaps.capture.recording import Recording
+    from gmaps.viewer.recording_site import RecordingSite
+    from gmaps.viewer.tracked import read_track
+
     track = None if predictions is None else read_track(Path(predictions))
     return RecordingSite(name, Recording(Path(path)), track)
 
@@ -69,9 +77,14 @@ def open_track_site(path: str, name: str) -> RecordingSite:
     PredictionError
         The file is damaged.
     """
+    from gmaps.viewer.recording_site import RecordingSite
+    from gmaps.viewer.tracked import read_track
+
     return RecordingSite(name, None, read_track(Path(path)))
 
 
 def open_run_site(path: str, name: str) -> RunSite:
     """A run of `gmaps train`, or all those that lie in a folder."""
+    from gmaps.viewer.run_site import RunSite
+
     return RunSite(run_folders(Path(path)), name)
