@@ -10,7 +10,6 @@ import fcntl
 import hashlib
 import json
 import os
-import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -36,7 +35,7 @@ from gmaps.synth.stage import make_hand
 #: Raise when the same request starts to give other bytes: half-written trees of an older release are not finished.
 RELEASE = 2
 _BLOCK = 100
-_NOTES = ".synth"
+_NOTES, _REQUEST = ".synth", "request.json"
 #: First word of a seed; others are in `gmaps.synth`.
 _POSES = 5
 
@@ -108,8 +107,6 @@ def write_tree(
     if not 0 <= seed < 2**32:
         raise UsageError(f"a seed is a whole number from 0 to 2**32 - 1, not {seed}")
     items = make_items(layout, frames)
-    if path.is_symlink() or (path.exists() and (not path.is_dir() or any(path.iterdir()))):
-        raise UsageError(f"{path} is there already and not empty: name a directory that is not, or remove it")
     partial = path.with_name(path.name + ".partial")
     request: dict[str, Any] = {"release": RELEASE, "layout": layout, "frames": frames, "seed": seed, "sensor": kind}
     if poses is not None:
@@ -118,17 +115,38 @@ def write_tree(
         request["sequences"] = True
         items = make_sequences(items)
     try:
+        if _finished(path, request):
+            _forget_notes(path)
+            return TreeReport(str(path), frames, frames)
+        if path.is_symlink() or (path.exists() and (not path.is_dir() or any(path.iterdir()))):
+            raise UsageError(f"{path} is there already and not empty: name a directory that is not, or remove it")
         with _hold(partial, request):
             resumed = _fill(partial, request, items, poses, workers, progress or (lambda count: None))
             joints = np.concatenate([_joints(partial, start, frames) for start in range(0, frames, _BLOCK)])
             get_layout(layout).finish(partial, items, joints)
-            shutil.rmtree(partial / _NOTES)
             os.replace(partial, path)
+            _forget_notes(path)
     except OSError as error:
         raise GmapsError(
             f"{error.filename or partial}: {error.strerror or error}; see to it and run the same again to go on"
         ) from error
     return TreeReport(str(path), frames, resumed)
+
+
+def _finished(path: Path, request: dict[str, Any]) -> bool:
+    """Whether a call of this request was stopped at its very last step, which is made up for."""
+    try:
+        return bool(json.loads(read_regular(path / _NOTES / _REQUEST)) == request)
+    except (OSError, ValueError):
+        return False
+
+
+def _forget_notes(path: Path) -> None:
+    """Remove what a finished tree needs no more; what tells whose it is goes last."""
+    names = [name for name in os.listdir(path / _NOTES) if name != _REQUEST]
+    for name in [*names, _REQUEST]:
+        (path / _NOTES / name).unlink()
+    (path / _NOTES).rmdir()
 
 
 @contextmanager
@@ -143,7 +161,7 @@ def _hold(partial: Path, request: dict[str, Any]) -> Iterator[None]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise UsageError(f"{partial} is being written by another process: wait for it, or name another") from None
-        said = notes / "request.json"
+        said = notes / _REQUEST
         if not said.exists():
             if any(p.name != _NOTES for p in partial.iterdir()):
                 raise UsageError(f"{partial} holds files that gmaps did not write: move it away")
