@@ -95,6 +95,7 @@ _TRAINING = (
     click.option("--compile", is_flag=True, help="Use torch.compile."),
     click.option("--augment", default="off", show_default=True, metavar="on|off|rotation=30,noise=1,...",
                  help="Change frames anew in each epoch; maps are then computed while training."),
+    click.option("--drop-unlabelled", is_flag=True, help="Leave frames without labels out."),
     click.option("--on-the-fly", is_flag=True, help="Compute the maps while training; the store need not hold them."),
     click.option("--maps-on", type=click.Choice(["auto", "gpu", "cpu", "stored"]), default="auto", show_default=True,
                  help="Maps are made on the GPU, in the step; on the CPU, as crops are read; or read. "

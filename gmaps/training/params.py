@@ -74,6 +74,8 @@ class TrainParams:
         the device. "auto": on the GPU where there is one, else as `on_the_fly` and `augment` have it.
     augment
         "off", "on", or such as "rotation=30,noise=1": see `Augment`. Maps are then computed while training.
+    drop_unlabelled
+        Leave frames without labels out, instead of learning from them or refusing them.
     loss
         Weights of the losses.
     """
@@ -96,6 +98,7 @@ class TrainParams:
     on_the_fly: bool = False
     maps_on: MapsOn = "auto"
     augment: str = "off"
+    drop_unlabelled: bool = False
     loss: LossParams = field(default_factory=LossParams)
 
     def __post_init__(self) -> None:

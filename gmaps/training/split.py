@@ -21,7 +21,7 @@ def validation_of(data: GuidanceDataset, validation: str) -> str:
 
 
 def split(
-    data: GuidanceDataset, validation: str, seed: int, unlabelled: bool = False
+    data: GuidanceDataset, validation: str, seed: int, unlabelled: bool = False, drop: bool = False
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Positions to train on and to validate on.
 
@@ -37,6 +37,8 @@ def split(
 
     unlabelled
         Whether frames without labels are trained on. They are never judged by: not those of people who are, either.
+    drop
+        Whether they are left out.
 
     Raises
     ------
@@ -45,11 +47,11 @@ def split(
     """
     known = np.zeros(len(data), bool)
     known[labelled(data, np.arange(len(data)))] = True
-    if not known.all() and not unlabelled:
+    if not known.all() and not (unlabelled or drop):
         raise UsageError(
             f"{(~known).sum()} of {len(data)} frames of {data.store.path} have no labels, the first in row "
-            f"{data.rows[int(np.argmin(known))]}: train on a store of a split that has them, or a network that "
-            "learns from frames alone, --model crossmodal_vae, or deephps with --weight surface=1"
+            f"{data.rows[int(np.argmin(known))]}: --drop-unlabelled leaves them out; a network that learns from "
+            "frames alone is --model crossmodal_vae, or deephps with --weight surface=1"
         )
     validation = validation_of(data, validation)
     store, rng = data.store, np.random.default_rng([seed, 0x5E1])
@@ -73,7 +75,10 @@ def split(
             raise UsageError(f"{store.path} has no labels of {validation} to validate on: name others, or 0 for none")
     if chosen.all():
         raise UsageError(f"validation on {validation!r} leaves none of the {len(data)} frames to train on")
-    return np.flatnonzero(~chosen), np.flatnonzero(chosen & known)
+    learn = ~chosen & known if drop else ~chosen
+    if not learn.any():
+        raise UsageError(f"{store.path} has no frame with labels but those of {validation}, which are validated on")
+    return np.flatnonzero(learn), np.flatnonzero(chosen & known)
 
 
 def labelled(data: GuidanceDataset, positions: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -100,3 +105,14 @@ def people(data: GuidanceDataset, positions: NDArray[np.int64], most: int = 5) -
     names = [known[s] if 0 <= s < len(known) else str(s) for s in found.tolist()]
     count = f"{len(names)} {'person' if len(names) == 1 else 'people'}"
     return f"{count}: {', '.join(names)}" if 0 < len(names) <= most else f"{count}"
+
+
+def balance(data: GuidanceDataset, positions: NDArray[np.int64]) -> NDArray[np.int64]:
+    """These positions, those with labels so many times that they are about as many as those without.
+
+    Else a batch where one frame of twenty has labels would learn from three of them. Unchanged where all have labels,
+    or most.
+    """
+    known = labelled(data, positions)
+    times = round((len(positions) - len(known)) / max(len(known), 1))
+    return np.concatenate([positions, *[known] * (times - 1)])

@@ -43,7 +43,7 @@ from gmaps.training.meter import Meter
 from gmaps.training.norms import BATCHES, average_norms
 from gmaps.training.params import CLOCKS, RunState, TrainingError, TrainParams, ended, learning_rate
 from gmaps.training.resume import run_state
-from gmaps.training.split import labelled, people, split, validation_of
+from gmaps.training.split import balance, labelled, people, split, validation_of
 
 _MAPS_ON = {
     "stored": "as the store holds them",
@@ -80,9 +80,15 @@ class Trainer:
             else make_dataset(store, self.net, learn=False, on_the_fly=params.on_the_fly)
         )
         self.params = params = replace(params, validation=validation_of(self.data, params.validation))
-        self.learn, self.judged = split(self.data, params.validation, params.seed, self.net.learns_unlabelled)
+        self.learn, self.judged = split(
+            self.data, params.validation, params.seed, self.net.learns_unlabelled, params.drop_unlabelled
+        )
         order = SHUFFLES[params.shuffle](
-            self.data, positions=self.learn, seed=params.seed, rank=device.rank, replicas=device.world
+            self.data,
+            positions=balance(self.data, self.learn),
+            seed=params.seed,
+            rank=device.rank,
+            replicas=device.world,
         )
         self.batches = Batches(order, params.batch)
         self.loader = make_loader(self.data, self.batches, params.workers, device.cuda)

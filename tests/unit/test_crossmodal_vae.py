@@ -25,7 +25,7 @@ from gmaps.training.fit import train  # noqa: E402
 from gmaps.training.log import Tally, read_log  # noqa: E402
 from gmaps.training.loss import LossParams  # noqa: E402
 from gmaps.training.params import TrainParams  # noqa: E402
-from gmaps.training.split import split  # noqa: E402
+from gmaps.training.split import balance, split  # noqa: E402
 
 SKELETON = get_skeleton("msra21")
 SMALL = {"size": 32, "stem": (4,), "width": 4, "head": (4, 4), "hidden": 16, "layers": 2, "up": (8, 8, 4, 4),
@@ -165,7 +165,12 @@ def test_trained_on_frames_without_labels_resumed_and_predicted(store, tmp_path)
     assert known[judged].all()
     assert not set(subject[learn]) & set(subject[judged])
     assert not known[learn].all()
-    assert ended.step == 2 * (len(learn) // 8)
+    # Those with labels come about as often as those without.
+    often = balance(data, learn)
+    assert set(often) == set(learn)
+    assert abs(known[often].mean() - 0.5) < 0.1
+    assert known[learn].mean() < 0.4
+    assert ended.step == 2 * (len(often) // 8)
     assert np.isfinite(ended.best_mm)
     train(store, tmp_path / "b", recipe, how(epochs=1), **flags)
     train(store, tmp_path / "b", recipe, how(epochs=2), **flags)
@@ -202,8 +207,15 @@ def test_deephps_learns_from_the_surface_of_frames_without_labels(store, tmp_pat
 
 def test_what_cannot_be_is_told(store, tmp_path):
     flags = {"device": "cpu", "progress": False}
-    with pytest.raises(UsageError, match=r"have no labels.*--model crossmodal_vae"):
+    with pytest.raises(UsageError, match=r"have no labels.*--drop-unlabelled.*--model crossmodal_vae"):
         train(store, tmp_path / "x", "baseline", how(epochs=1), **flags)
+    baseline = NamedNetwork("baseline", {"size": 32, "stem": (4,), "head": (4, 4), "hidden": 8})
+    dropped = train(store, tmp_path / "y", baseline, how(epochs=1, drop_unlabelled=True), **flags)
+    data = GuidanceDataset(store, ())
+    known = np.isfinite(store.column("joints")).all(axis=(1, 2))
+    learn, _ = split(data, "subjects:0.1", 0, drop=True)
+    assert known[learn].all()
+    assert dropped.step == len(learn) // 8
     joints_alone = NamedNetwork("crossmodal_vae", {**SMALL, "pairs": ("depth:joints3d",)})
     with pytest.raises(UsageError, match="have no labels"):
         train(store, tmp_path / "x", joints_alone, how(epochs=1), **flags)
