@@ -1,8 +1,8 @@
 """What frames without labels are worth: a network that learns from 5 % of the labels, and from all frames as well.
 
 `python -m benchmarks.labels --minutes 10 --folder F` trains `crossmodal_vae` twice, alike but for
-`--drop-unlabelled`, on a store of which one frame in twenty has labels; minutes are of the processor. The folder keeps
-stores, runs and results, and the same command goes on.
+`--drop-unlabelled`, on a store of which one frame in twenty has labels; minutes are of the processor. The folder
+keeps stores, runs and results, and the same command goes on.
 """
 
 from __future__ import annotations
