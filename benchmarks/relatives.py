@@ -2,8 +2,9 @@
 
 `python -m benchmarks.relatives dense geodesic_weighted --minutes 60 --folder F` trains each on synthetic hands
 whose cubes are found from depth alone, one after the other, and prints a table and the time of a forward pass of one
-crop on one core. Minutes are of the processor, reading included, so that they mean the same on a machine that others
-use: 60 are half an hour of two cores. The folder keeps stores, runs and results, and the same command goes on.
+crop on one core; `--forward` prints these times alone. Minutes are of the processor, reading included,
+so that they mean the same on a machine that others use: 60 are half an hour of two cores. The folder keeps stores,
+runs and results, and the same command goes on.
 """
 
 from __future__ import annotations
@@ -113,6 +114,18 @@ def forward_seconds(entry: Entry, skeleton: Skeleton, rounds: int = 30) -> float
     return min(found)
 
 
+def print_forward() -> None:
+    """The time of a forward pass of one crop on one core, of each network and of the pose machines."""
+    skeleton = gmaps.load_dataset("synthetic").skeleton
+    small = {"trunk": "handmap", "size": 128, "width": 32}
+    machines = {name: Entry(name, small) for name in ("cpm", "nsrm")}
+    print("| network | parameters | one crop, one core |")
+    print("|---|---|---|")
+    for name, entry in (ENTRIES | machines).items():
+        count = count_parameters(build_network(entry.network, skeleton, **entry.params))
+        print(f"| {name} | {count:,} | {human(forward_seconds(entry, skeleton))} |", flush=True)
+
+
 def train_one(folder: Path, learn: Store, test: Store, name: str, seed: int, minutes: float) -> dict[str, Any]:
     """One run and its error; read from the folder where it is done already."""
     entry, out = ENTRIES[name], folder / f"{name}-{seed}-{minutes:g}"
@@ -168,11 +181,17 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=30.0)
     parser.add_argument("--seeds", type=int, default=1, help="how many, from 0")
     parser.add_argument("--frames", type=int, default=FRAMES)
+    parser.add_argument(
+        "--forward", action="store_true", help="print the time of a forward pass of each, and no more"
+    )
     parser.add_argument("--folder", help="keeps stores, runs and results")
     options = parser.parse_args()
     for name in options.networks:
         if name not in ENTRIES:
             parser.error(f"there is no network {name!r} here; known: {', '.join(ENTRIES)}")
+    if options.forward:
+        print_forward()
+        return
     run(tuple(options.networks), options.minutes, options.folder, tuple(range(options.seeds)), options.frames)
 
 

@@ -40,7 +40,9 @@ def _refuse_idle(options: dict[str, str], what: str) -> None:
 @click.option("--range", "depth_range", type=Numbers(2), default=(100.0, 1500.0), metavar="NEAR,FAR",
               help="The hand is what is nearest between these depths, mm; 100,1500 by default.")  # fmt: skip
 @click.option("--center", type=Numbers(3), metavar="X,Y,Z", help="The hand's centre, mm, where it is known.")
-@click.option("--save", metavar="P.png", help="Draw the image with its joints.")
+@click.option(
+    "--save", metavar="P.png", help="Draw the image with its joints, and with its mesh where the network gives one."
+)
 @click.option("--mesh", metavar="M.ply", help="Write the image's hand as a mesh, where the network gives one.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
 @json_option
@@ -132,16 +134,19 @@ def _predict_frame(path: str, as_json: bool, options: dict[str, Any]) -> None:
         predictor = Predictor(options["checkpoint"], device=options["device"], network=options["model"])
         found = predictor.frame(depth, camera, **where)
     skeleton = predictor.skeleton
-    if options["mesh"] is not None:
+    mesh = None
+    if options["mesh"] is not None or (options["save"] is not None and len(predictor.triangles)):
+        crop = predictor.crop(found, options["center"], options["depth_range"])
+        mesh = predictor.meshes([crop])[0], predictor.triangles
+    if options["mesh"] is not None and mesh is not None:
         from gmaps.formats.ply import write_ply
 
-        crop = predictor.crop(found, options["center"], options["depth_range"])
-        write_ply(options["mesh"], predictor.meshes([crop])[0], predictor.triangles, [path])
+        write_ply(options["mesh"], *mesh, [path])
     if options["save"] is not None:
         from gmaps.plot.overlay import frame_figure
         from gmaps.plot.sample import save_figure
 
-        save_figure(frame_figure(found, skeleton, predictor.half_side), options["save"])
+        save_figure(frame_figure(found, skeleton, predictor.half_side, mesh=mesh), options["save"])
     joints = dict(zip(skeleton.joints, found.joints.tolist(), strict=True))
     if as_json:
         print_json({"frame": path, "joints_mm": joints, **hand})

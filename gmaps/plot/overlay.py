@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from gmaps.center import find_center
 from gmaps.errors import FrameError
 from gmaps.frame import Frame
+from gmaps.plot.mesh_layer import draw_mesh
 from gmaps.plot.sample import bare, draw_bones, grey_limits
 from gmaps.skeleton import FINGERS, Skeleton
 
@@ -100,7 +101,11 @@ def _ends(values: NDArray[np.floating]) -> tuple[float, float]:
 
 
 def frame_figure(
-    frame: Frame, skeleton: Skeleton, half_side: float = 120.0, depth_range: tuple[float, float] = (50.0, 5000.0)
+    frame: Frame,
+    skeleton: Skeleton,
+    half_side: float = 120.0,
+    depth_range: tuple[float, float] = (50.0, 5000.0),
+    mesh: tuple[NDArray[np.floating], NDArray[np.integer]] | None = None,
 ) -> Figure:
     """A depth image with its joints: whole, the hand enlarged, and the hand from the side.
 
@@ -114,6 +119,8 @@ def frame_figure(
         Half the side of the cube that is enlarged, mm.
     depth_range
         Where a hand without labels is looked for, mm.
+    mesh
+        Vertices (V, 3), mm, camera axes, and triangles (T, 3) of the hand, drawn over its depth.
 
     Returns
     -------
@@ -134,6 +141,8 @@ def frame_figure(
         image = axes.imshow(seen, cmap=greys, vmin=white, vmax=black, interpolation="nearest")
         if px is not None:
             draw_bones(axes, px, skeleton, size)
+    if mesh is not None:
+        draw_mesh(near, frame.camera, *mesh)
     whole.set_xlim(-0.5, frame.depth.shape[1] - 0.5)
     whole.set_ylim(frame.depth.shape[0] - 0.5, -0.5)
     bare(whole, frame.name)

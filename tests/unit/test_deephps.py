@@ -179,12 +179,29 @@ def test_predict_writes_a_mesh(store, tmp_path):
     done = CliRunner().invoke(main, [
         "predict", "--checkpoint", str(tmp_path / "run"), "--frame", str(tmp_path / "d.npy"), "--range", "100,700",
         "--camera", f"{c.fx},{c.fy},{c.cx},{c.cy}", "--mesh", str(tmp_path / "m.ply"),
+        "--save", str(tmp_path / "m.png"),
     ])  # fmt: skip
     assert done.exit_code == 0, done.output
     head, _, body = (tmp_path / "m.ply").read_bytes().partition(b"end_header\n")
     assert b"element vertex 2440" in head
     vertices = np.frombuffer(body, "<f4", 3 * 2440).reshape(-1, 3)
     assert np.abs(vertices.mean(0) - data.read(3).joints.mean(0)).max() < 150
+
+
+def test_a_mesh_is_drawn_over_its_depth(tmp_path):
+    from gmaps.plot.mesh_layer import draw_mesh
+    from gmaps.plot.overlay import frame_figure
+
+    data = gmaps.load_dataset("synthetic", sensor="none")
+    frame = data.read(3)
+    vertices, triangles = data.mesh(3)
+    figure = frame_figure(frame, data.skeleton, mesh=(vertices, triangles))
+    faces = figure.axes[1].collections[0]
+    # Half of a closed surface looks at the camera, and lies where it sees the hand.
+    assert 0.3 < len(faces.get_paths()) / len(triangles) < 0.7
+    middle = np.array([path.vertices[:3].mean(0) for path in faces.get_paths()]).round().astype(int)
+    assert (frame.depth[middle[:, 1], middle[:, 0]] > 0).mean() > 0.97
+    assert draw_mesh(figure.axes[0], data.camera, vertices * [1, 1, -1], triangles) == 0
 
 
 def test_what_cannot_be_is_told(store, tmp_path):
