@@ -42,8 +42,8 @@ def build(path, **options):
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory):
-    """Two frames of three have no labels."""
-    return build(tmp_path_factory.mktemp("vae") / "s.zarr", labelled=0.34, arrays="pose")
+    """Four frames of five have no labels."""
+    return build(tmp_path_factory.mktemp("vae") / "s.zarr", labelled=0.2, arrays="pose")
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +62,7 @@ def run(made, batch):
 
 def test_the_synthetic_hand_keeps_labels_of_a_share_of_its_frames(store):
     known = np.isfinite(store.column("joints")).all(axis=(1, 2))
-    assert 10 < known.sum() < 30
+    assert 5 < known.sum() < 25
     angles = store.read(np.arange(60), ["angles"])["angles"]
     np.testing.assert_array_equal(np.isfinite(angles).all(axis=1), known)
     assert not np.isfinite(angles[~known]).any()
@@ -168,8 +168,8 @@ def test_trained_on_frames_without_labels_resumed_and_predicted(store, tmp_path)
     # Those with labels come about as often as those without.
     often = balance(data, learn)
     assert set(often) == set(learn)
-    assert abs(known[often].mean() - 0.5) < 0.1
-    assert known[learn].mean() < 0.4
+    assert abs(known[often].mean() - 0.5) < 0.15
+    assert len(often) > len(learn)
     assert ended.step == 2 * (len(often) // 8)
     assert np.isfinite(ended.best_mm)
     train(store, tmp_path / "b", recipe, how(epochs=1), **flags)

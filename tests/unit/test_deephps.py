@@ -189,6 +189,8 @@ def test_predict_writes_a_mesh(store, tmp_path):
 
 
 def test_a_mesh_is_drawn_over_its_depth(tmp_path):
+    from matplotlib.collections import PolyCollection
+
     from gmaps.plot.mesh_layer import draw_mesh
     from gmaps.plot.overlay import frame_figure
 
@@ -196,11 +198,18 @@ def test_a_mesh_is_drawn_over_its_depth(tmp_path):
     frame = data.read(3)
     vertices, triangles = data.mesh(3)
     figure = frame_figure(frame, data.skeleton, mesh=(vertices, triangles))
-    faces = figure.axes[1].collections[0]
-    # Half of a closed surface looks at the camera, and lies where it sees the hand.
+    (faces,) = (drawn for drawn in figure.axes[1].collections if isinstance(drawn, PolyCollection))
+    # Half of a closed surface looks at the camera, and lies where it sees the hand, but for pixels of the rim.
     assert 0.3 < len(faces.get_paths()) / len(triangles) < 0.7
-    middle = np.array([path.vertices[:3].mean(0) for path in faces.get_paths()]).round().astype(int)
-    assert (frame.depth[middle[:, 1], middle[:, 0]] > 0).mean() > 0.97
+
+    def on_the_hand(drawn):
+        middle = np.array([path.vertices[:3].mean(0) for path in drawn.get_paths()]).round().astype(int)
+        return (frame.depth[middle[:, 1], middle[:, 0]] > 0).mean()
+
+    assert on_the_hand(faces) > 0.95
+    draw_mesh(figure.axes[0], data.camera, vertices + [15, 0, 0], triangles)
+    (away,) = (drawn for drawn in figure.axes[0].collections if isinstance(drawn, PolyCollection))
+    assert on_the_hand(away) < 0.85
     assert draw_mesh(figure.axes[0], data.camera, vertices * [1, 1, -1], triangles) == 0
 
 
