@@ -207,7 +207,7 @@ def test_a_mesh_is_drawn_over_its_depth(tmp_path):
         return (frame.depth[middle[:, 1], middle[:, 0]] > 0).mean()
 
     assert on_the_hand(faces) > 0.95
-    draw_mesh(figure.axes[0], data.camera, vertices + [15, 0, 0], triangles)
+    draw_mesh(figure.axes[0], data.camera, vertices + np.array([15.0, 0, 0]), triangles)
     (away,) = (drawn for drawn in figure.axes[0].collections if isinstance(drawn, PolyCollection))
     assert on_the_hand(away) < 0.85
     assert draw_mesh(figure.axes[0], data.camera, vertices * [1, 1, -1], triangles) == 0
