@@ -22,6 +22,7 @@ from benchmarks.shipped_hands import make_samples
 from benchmarks.timing import write
 from gmaps.camera import Camera
 from gmaps.capture.depth_file import read_depth
+from gmaps.datasets import load_dataset
 from gmaps.evaluation.metrics import align
 from gmaps.inference import Detector, Predictor, load_pretrained
 from gmaps.inference.detector import Found, Side, middle
@@ -122,6 +123,14 @@ def rig(predictor: Predictor, folder: Path, side: Side) -> list[dict[str, Any]]:
     return rows
 
 
+def made_up(predictor: Predictor, count: int = 400) -> NDArray[np.float64]:
+    """Mean errors, mm, of frames of the data set `synthetic`: ten unseen people, centre from depth alone."""
+    data = load_dataset("synthetic", split="test", frames=10 * count, people=100)
+    frames = [data.read(i) for i in range(count)]
+    found = predictor.frames([f.depth for f in frames], frames[0].camera, depth_range=(100.0, 700.0))
+    return np.array([np.linalg.norm(a.joints - b.joints, axis=1).mean() for a, b in zip(found, frames, strict=True)])
+
+
 def nyu(predictor: Predictor, folder: Path) -> dict[str, float]:
     """NYU's first test frame: error of its 14 joints, mm, and the side that the network saw."""
     image = np.asarray(cv2.imread(str(folder / "depth_1_0000001.png")))
@@ -142,23 +151,25 @@ def nyu(predictor: Predictor, folder: Path) -> dict[str, float]:
     return {"mm": errors[best.side], **{f"mm_{s}": e for s, e in errors.items()}}
 
 
-def run(data: Path = DATA) -> list[dict[str, Any]]:
+def run(data: Path = DATA, checkpoint: Path | None = None) -> list[dict[str, Any]]:
     """Measure and print."""
     torch.set_num_threads(1)
     if not (data / "multiview" / "labels.npz").exists():
         print(f"no real frames at {data}: say --data FOLDER")
         return []
-    predictor = load_pretrained(device="cpu")
+    predictor = load_pretrained(device="cpu") if checkpoint is None else Predictor(checkpoint, device="cpu")
     rows = rig(predictor, data / "multiview", "right")
     off, blind, px = (np.concatenate([r[name] for r in rows]) for name in ("off", "blind", "px"))
     degrees = np.array([r["degrees"] for r in rows])
     mirror = np.concatenate([r["off"] for r in rig(predictor, data / "multiview", "left")])
+    made = made_up(predictor)
     one = nyu(predictor, data / "nyu")
     summary: dict[str, Any] = {
         "frames": len(rows), "mean_mm": float(off.mean()), "median_mm": float(np.median(off)),
         "mean_pose_mm": float(blind.mean()), "mean_px": float(px.mean()), "median_px": float(np.median(px)),
         "pck20": float((off < 20).mean()), "pck40": float((off < 40).mean()), "left_mm": float(mirror.mean()),
         "confidence": float(np.mean([r["confidence"] for r in rows])), "nyu_mm": one["mm"],
+        "synthetic_mm": float(made.mean()), "synthetic_median_mm": float(np.median(made)),
         "degrees": float(np.median(degrees)), "turned": float((degrees > 90).mean()),
         "right_way_mm": float(np.concatenate([r["off"] for r in rows if r["degrees"] <= 45]).mean()),
         "shape_mm": float(np.concatenate([r["shape"] for r in rows]).mean()),
@@ -175,6 +186,8 @@ def run(data: Path = DATA) -> list[dict[str, Any]]:
     print(f"| mean 3D error where it is off by no more than 45 degrees | {summary['right_way_mm']:.1f} mm | | |")
     print(f"| mean 3D error, turned, moved and scaled to the labels | {summary['shape_mm']:.1f} mm | | |")
     print(f"| mean 3D error, seen as a left hand | {mirror.mean():.1f} mm | | |")
+    print(f"| data set `synthetic`, {len(made)} frames, centre from depth alone: mean (median) "
+          f"| {made.mean():.1f} ({np.median(made):.1f}) | 8 | 6 |")  # fmt: skip
     sides = f"as a right hand {one['mm_right']:.1f}, as a left one {one['mm_left']:.1f}"
     print(f"| NYU's frame, 14 joints ({sides}) | {one['mm']:.1f} mm | 25 | 12 |")
     print("\n| camera | mean 3D error, mm | mean pose | confidence |\n|---|---|---|---|")
@@ -190,7 +203,9 @@ def run(data: Path = DATA) -> list[dict[str, Any]]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, default=DATA, help="folder that holds multiview/ and nyu/")
-    run(parser.parse_args().data)
+    parser.add_argument("--checkpoint", type=Path, help="of a network, in the place of the weights that ship")
+    options = parser.parse_args()
+    run(options.data, options.checkpoint)
 
 
 if __name__ == "__main__":
