@@ -1,4 +1,6 @@
-"""Where shards are made: in this process, in forks of it, on a Dask cluster started here, or on one that is there."""
+"""Where shards are made: in this process, on a Dask cluster started here or one that is there, or, where that takes
+less time than a cluster's start is worth, in forks of this process.
+"""
 
 from __future__ import annotations
 
@@ -29,6 +31,9 @@ if TYPE_CHECKING:
 IN_FLIGHT = 2
 #: Shards that may end workers; where there are more, it is no matter of frames.
 MOST_DEADLY = 32
+#: Seconds of a build that forks make: a longer one has a cluster, whose workers begin anew, hold nothing of this
+#: process and are watched by Dask. Its start is then a small part.
+SHORT = 60
 #: What a script must do that builds with worker processes.
 GUARD = 'call gmaps.build below `if __name__ == "__main__":`, or with workers=0'
 #: Where a cluster of our own listens.
@@ -87,8 +92,8 @@ def make_shards(
     todo
         Numbers of the shards.
     scheduler
-        Address of a Dask scheduler; else `plan.workers` processes are started here: forks of this one where the
-        system allows them, and a Dask cluster where it does not, or where forks come to nothing.
+        Address of a Dask scheduler; else `plan.workers` processes are started here: a Dask cluster, or forks of this
+        one where the build is short and the system allows them.
     suspicion
         Of rows that end a process.
 
@@ -130,17 +135,19 @@ def make_shards(
 def _in_forks(
     plan: Plan, source: CropSource, todo: Sequence[int], suspects: frozenset[int], deadly: list[int]
 ) -> Iterator[ShardRecord]:
-    """Makes shards in forks of this process, which are there at once, where a cluster takes a second or two.
+    """Makes the shards of a short build in forks of this process: they are there at once, a cluster takes seconds.
 
-    Fewer than all where that comes to nothing: what is read may hold what no fork can use. A cluster's workers, which
-    begin anew, make the rest then, or tell what is wrong. Shards that ended too many children are added to `deadly`.
+    None of a longer build, and fewer than all where forks come to nothing: what is read may hold what no fork can
+    use. A cluster's workers, which begin anew, make the rest then, or tell what is wrong. Shards that ended too many
+    children are added to `deadly`.
     """
-    if plan.estimate is not None and not plan.estimate.forks:
+    workers = min(plan.workers, len(todo))
+    seconds, forks = (plan.estimate.seconds, plan.estimate.forks) if plan.estimate is not None else (0.0, True)
+    if not forks or seconds * len(todo) / plan.job.shards > SHORT * workers:
         return
     work = partial(write_shard, source, replace(plan.job, suspects=suspects))
-    seconds = plan.estimate.seconds if plan.estimate is not None else 0.0
     patience = PATIENCE + 10 * AT_A_TIME * seconds / plan.job.shards
-    with closing(share_out(work, todo, min(plan.workers, len(todo)), patience)) as outcomes:
+    with closing(share_out(work, todo, workers, patience)) as outcomes:
         for k, outcome in outcomes:
             if isinstance(outcome, ShardRecord):
                 yield outcome

@@ -1,4 +1,4 @@
-"""Workers that are forks: the bytes of a build in one process, and what becomes of those that die."""
+"""Workers of short builds are forks: the bytes of a build in one process, and what becomes of those that die."""
 
 from __future__ import annotations
 
@@ -130,5 +130,11 @@ def test_what_forks_cannot_do_is_left_to_a_cluster(tmp_path, monkeypatch):
         patch.setattr(dispatch, "share_out", lambda *_: pytest.fail("forks were started"))
         with pytest.raises(GmapsError, match="a cluster is asked for"):
             build("synthetic", tmp_path / "u.zarr", workers=2, **OPTIONS)
+    # A long build has a cluster from the beginning.
+    with monkeypatch.context() as patch:
+        patch.setattr(dispatch, "SHORT", 0)
+        patch.setattr(dispatch, "share_out", lambda *_: pytest.fail("forks were started"))
+        with pytest.raises(GmapsError, match="a cluster is asked for"):
+            build("synthetic", tmp_path / "v.zarr", workers=2, **OPTIONS)
     monkeypatch.undo()
     assert build("synthetic", tmp_path / "t.zarr", workers=0, **OPTIONS).resumed
