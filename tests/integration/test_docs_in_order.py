@@ -31,7 +31,7 @@ INSTEAD = {
     r"--frames 1000+|--frames 5000": "--frames 60",
     r"-O frames=50000 -O people=2000": "-O frames=100 -O people=10",
     r"--limit 2000": "--limit 400",
-    r"-P size=128 -P width=32": "-P size=32 -P width=8",
+    r"-P size=128 -P width=32": "-P size=128 -P width=8",  # the maps of its store have 32 rows
     r"(gmaps train .*(geodesic_weighted|--augment).*)": r"\1 --size 32 --stem 8 --width 8 --head 8,8,8 --hidden 32",
     r"(gmaps train .*)": r"\1 --minutes 0.01 --workers 0",
     r"~/": "home/",  # a tree of MSRA lies there, and one of HANDS17
