@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import importlib
 import logging
+import os
 import sys
 from typing import Any
 
@@ -14,6 +15,9 @@ import gmaps
 from gmaps.formats.printable import printable
 
 from ._terminal import echo
+
+# Matplotlib refuses to be imported where this is nonsense, and no picture of ours needs it.
+os.environ.pop("MPLBACKEND", None)
 
 #: Command -> its one-line help, so that `gmaps --help` loads none of them.
 _COMMANDS = {

@@ -6,6 +6,8 @@ from dataclasses import asdict
 
 import click
 
+from gmaps.errors import DatasetError
+
 from ._common import dataset_options, json_option, print_json, print_table
 from ._terminal import echo
 
@@ -62,11 +64,18 @@ def datasets(
 def _list_all(as_json: bool) -> None:
     from gmaps.datasets import dataset_info, list_datasets
 
-    infos = [dataset_info(n) for n in list_datasets()]
+    infos, broken = [], []
+    for each in list_datasets():
+        try:
+            infos.append(dataset_info(each))
+        except DatasetError as error:  # one of another distribution is no reason to hide the others
+            broken.append(str(error))
     if as_json:
         print_json([asdict(i) for i in infos])
     else:
         print_table([(i.name, i.skeleton, i.title) for i in infos], ("name", "skeleton", "what it is"))
+    for message in broken:
+        echo(f"gmaps: {message}", err=True, lines=False)
 
 
 def _describe(name: str, as_json: bool) -> None:

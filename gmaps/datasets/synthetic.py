@@ -90,7 +90,7 @@ class Synthetic(Reader):
         more: dict[str, Any] = {"arrays": ",".join(arrays)} if arrays else {}
         more |= {"mask": mask} if mask else {}
         more |= {"labelled": labelled} if labelled < 1 else {}
-        self._share_labelled, self.labelled = labelled, labelled > 0
+        self.share_labelled, self.labelled = labelled, labelled > 0
         self.segmented = bool(mask)
         super().__init__(None, split, {"frames": frames, "seed": seed, "sensor": sensor, "people": people, **more})
         self.arrays = tuple(_frame_array(name) for name in arrays)
@@ -126,12 +126,17 @@ class Synthetic(Reader):
             "vertices": vertices.astype(np.float32),
         }
         arrays = {a.name: np.asarray(known[a.name]) for a in self.arrays}
-        if np.random.default_rng([self.seed, number, _UNLABELLED]).random() >= self._share_labelled:
+        if not self._is_labelled(number):
             joints = np.full_like(joints, np.nan)
             arrays = {name: a if a.dtype.kind == "i" else np.full_like(a, np.nan) for name, a in arrays.items()}
         name = f"synthetic frame {number}"
         mask = (seen.parts > 0) & (seen.parts != _FOREARM) if self.segmented else None
         return Frame(depth, CAMERA, joints, number, subject, sequence, name, arrays=arrays, mask=mask)
+
+    def _is_labelled(self, number: int) -> bool:
+        # No attribute whose name begins with an underscore is pickled.
+        share = self.share_labelled
+        return share >= 1 or bool(np.random.default_rng([self.seed, number, _UNLABELLED]).random() < share)
 
     def scene(self, i: int) -> PosedHand:
         """The hand of the frame at position i: its shape, its angles, its bones in camera axes."""

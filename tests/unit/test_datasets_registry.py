@@ -172,6 +172,10 @@ def test_a_broken_addition_is_named_and_harms_no_other(monkeypatch):
     assert len(load_dataset("synthetic", frames=2)) == 2
     with pytest.raises(DatasetError, match="'theirs', added by their_hands, does not import"):
         load_dataset("theirs")
+    listed = CliRunner().invoke(main, ["datasets"])
+    assert listed.exit_code == 0
+    assert "msra21" in listed.stdout
+    assert "'theirs', added by their_hands, does not import" in listed.stderr
     add_plugin(monkeypatch, "theirs", types.ModuleType("their_hands"))
     with pytest.raises(DatasetError, match="lacks INFO, load, check"):
         load_dataset("theirs")
