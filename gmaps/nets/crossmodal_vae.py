@@ -21,7 +21,9 @@ from gmaps.skeleton import Skeleton
 
 #: What a pair weighs, by what it leads to: pictures are to shape the space, not to fill it.
 WEIGHTS = {"depth": 0.1, "color": 0.1, "joints2d": 0.5, "joints3d": 1.0}
-PAIRS = ("depth:joints3d", "depth:joints2d", "depth:depth", "joints2d:joints3d", "joints3d:joints3d")
+PAIRS = (
+    "depth:joints3d", "depth:joints2d", "depth:depth", "joints2d:joints3d", "joints3d:joints2d", "joints3d:joints3d",
+)  # fmt: skip
 #: Least and largest log variance of a posterior: what is smaller is no noise, and what is larger overflows.
 _LEAST, _LARGEST = -14.0, 6.0
 
