@@ -18,6 +18,8 @@ from tests.safety.kit import outcome
 
 #: Calls of `os` that change something.
 _CHANGES = ("fsync", "rename", "replace", "mkdir", "unlink", "remove", "rmdir", "truncate", "pwrite", "utime")
+#: And that look.
+_LOOKS = ("read", "pread", "stat", "lstat", "scandir", "listdir")
 
 
 class Faults:
@@ -33,15 +35,20 @@ class Faults:
         An errno to fail with, "kill" to end the process before the call, "killed" to end it behind.
     for_good
         Whether all later calls fail, too.
+    reads
+        Whether calls that only look count, too.
     """
 
-    def __init__(self, below: Path, at: int = 0, how: int | str = 0, for_good: bool = False) -> None:
+    def __init__(
+        self, below: Path, at: int = 0, how: int | str = 0, for_good: bool = False, reads: bool = False
+    ) -> None:
         self.below, self.at, self.how, self.for_good, self.calls = str(below), at, how, for_good, 0
+        self.reads = reads
         self.seen: list[str] = []
 
     def install(self) -> None:
         """For good: only in a child."""
-        for name in _CHANGES:
+        for name in _CHANGES + (_LOOKS if self.reads else ()):
             setattr(os, name, self._wrapped(name, getattr(os, name)))
         os.open = self._opened(os.open)
         io.open = builtins.open = self._file(io.open)
@@ -83,7 +90,7 @@ class Faults:
     def _opened(self, real: Any) -> Any:
         def call(path: Any, flags: int, *args: Any, **kwargs: Any) -> Any:
             writes = flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT)
-            if not writes or not self._concerns(path, kwargs.get("dir_fd")):
+            if not (writes or self.reads) or not self._concerns(path, kwargs.get("dir_fd")):
                 return real(path, flags, *args, **kwargs)
             return self._hit(f"open {path}", lambda: real(path, flags, *args, **kwargs))
 
@@ -91,8 +98,11 @@ class Faults:
 
     def _file(self, real: Any) -> Any:
         def call(path: Any, mode: str = "r", *args: Any, **kwargs: Any) -> Any:
-            if not set(mode) & set("wax+") or isinstance(path, int) or not self._concerns(path):
+            writes = set(mode) & set("wax+")
+            if not (writes or self.reads) or isinstance(path, int) or not self._concerns(path):
                 return real(path, mode, *args, **kwargs)
+            if not writes:
+                return self._hit(f"open {path}", lambda: real(path, mode, *args, **kwargs))
             return _File(self._hit(f"open {path}", lambda: real(path, mode, *args, **kwargs)), self)
 
         return call
@@ -118,7 +128,7 @@ class _File:
 
 
 def with_faults(
-    work: Callable[[], Any], below: Path, at: int = 0, how: int | str = 0, for_good: bool = False
+    work: Callable[[], Any], below: Path, at: int = 0, how: int | str = 0, for_good: bool = False, reads: bool = False
 ) -> tuple[tuple[str, Any], list[str]]:
     """Outcome of a work in a child where a call fails; and the calls that were made, where it lived to tell."""
     import pickle
@@ -130,7 +140,7 @@ def with_faults(
             signal.signal(signal.SIGALRM, signal.SIG_DFL)
             signal.alarm(60)
             os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
-            faults = Faults(below, at, how, for_good)
+            faults = Faults(below, at, how, for_good, reads)
             faults.install()
             result = outcome(work)
             faults.below = "/nowhere at all"
