@@ -63,16 +63,26 @@ class StoreFiles:
             raise self._unreadable(name, error) from error
 
     def arrays(self) -> list[str]:
-        """Names of the directories that have a `zarr.json`."""
+        """Names of the directories that have a `zarr.json`.
+
+        Raises
+        ------
+        CorruptStoreError
+            The disk does not tell: what it fails to show is no array that is not there.
+        """
         found = []
         for folder in ("", "maps/"):
             try:
                 inside = os.open(f"./{folder}", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=self._fd)
-            except OSError:
+            except (FileNotFoundError, NotADirectoryError):
                 continue  # a store without maps
+            except OSError as error:
+                raise self._unreadable(folder, error) from error
             try:
                 names = [name for name in os.listdir(inside) if is_plain(name)]
                 found += [f"{folder}{name}" for name in names if _is_there(f"{name}/{GROUP}", inside)]
+            except OSError as error:
+                raise self._unreadable(folder, error) from error
             finally:
                 os.close(inside)
         return found
@@ -109,6 +119,6 @@ class StoreFiles:
 def _is_there(name: str, directory: int) -> bool:
     try:
         os.stat(name, dir_fd=directory)
-    except OSError:
+    except (FileNotFoundError, NotADirectoryError):
         return False
     return True

@@ -17,16 +17,17 @@ from tests.safety.faults import with_faults
 
 ERRORS = (errno.EIO, errno.ENOSPC, errno.EROFS)
 NET = (
-    "--model geodesic --size 32 --stem 4 --width 4 --head 4 --hidden 8 --repeats 1 --batch 8 --workers 0 --device cpu"
+    "--model geodesic --size 32 --stem 4 --width 4 --head 4 --hidden 8 --repeats 1 --batch 4 --workers 0 --device cpu"
 )
 LENS = "475,475,320,240"
-TRACK = f"track {{in}}/frames --camera {LENS} --frames 2 --device cpu"
-MAKE = "--dataset synthetic -O frames=8 --maps geodesic --crop-size 32 --map-size 8 --workers 0 --quiet"
+TRACK = f"track {{in}}/frames --unit 0.1 --camera {LENS} --frames 2 --device cpu"
+PLAN = "--dataset synthetic -O frames=8 --maps geodesic --crop-size 32 --map-size 8"
+MAKE = f"{PLAN} --workers 0 --quiet"
 #: What it is called -> the command; {in} is a folder of things to read, {out} one on the failing disk.
 COMMANDS = {
     "build": f"build {MAKE} --out {{out}}/x.zarr",
     "build --overwrite": f"build {MAKE} -O seed=3 --out {{out}}/store.zarr --overwrite",
-    "plan": f"plan {MAKE} --out {{out}}/p.zarr",
+    "plan": f"plan {PLAN} --out {{out}}/p.zarr",
     "finalize": "finalize --out {out}/planned.zarr",
     "store add": "store add {out}/store.zarr heatmap --workers 0 --quiet",
     "store remove": "store remove {out}/store.zarr euclidean",
@@ -36,11 +37,11 @@ COMMANDS = {
     "samples --save": "inspect samples --random 2 --store {in}/store.zarr --save {out}/b.png",
     "maps --save": "maps geodesic --save {out}/m.png",
     "overlay": "datasets synthetic --overlay 1 -O frames=2 --save {out}/o.png",
-    "evaluate --save": "evaluate --dataset synthetic {in}/store.zarr {in}/pred.txt --save {out}/curves",
+    "evaluate --save": "evaluate {in}/pred.txt --groundtruth {in}/store.zarr --save {out}/curves",
     "fit": "fit {in}/joints.npy --out {out}/f.npz --vertices {out}/v.npy --ply {out}/m.ply --threads 1",
     "train": f"train {{in}}/store.zarr {NET} --epochs 1 --quiet --out {{out}}/run",
     "predict --out": "predict {in}/store.zarr --checkpoint {in}/run --device cpu --out {out}/pred.txt",
-    "predict --save": f"predict --frame {{in}}/d.png --camera {LENS} --device cpu --save {{out}}/p.png",
+    "predict --save": f"predict --frame {{in}}/d.png --unit 0.1 --camera {LENS} --device cpu --save {{out}}/p.png",
     "track": TRACK + " --out {out}/t.npz --record {out}/r.npz --overlay {out}/film.gif",
     "track lines": TRACK + " --out {out}/t.jsonl",
 }
@@ -83,7 +84,7 @@ def prepare(name, inputs):
         found = run(f"predict {inputs}/store.zarr --checkpoint {inputs}/run --device cpu --out {inputs}/pred.txt")
         assert found[0] == 0, found
     if name == "finalize" and not (inputs / "seed" / "planned.zarr.partial").exists():
-        assert run(f"plan {MAKE} --out {inputs}/seed/planned.zarr")[0] == 0
+        assert run(f"plan {PLAN} --out {inputs}/seed/planned.zarr")[0] == 0
         assert run(f"build --part 1/1 --workers 0 --quiet --out {inputs}/seed/planned.zarr")[0] == 0
 
 
@@ -119,7 +120,8 @@ def test_each_call_fails(name, how, inputs, tmp_path):
             continue
         code, said = result[1]
         again = with_faults(lambda: run(words), out)[0]
-        done = code == 0 or "already" in str(again)
+        # What failed was the flush behind the last step.
+        done = code == 0 or "already" in str(again) or (name == "store remove" and "there is no map" in str(again))
         if again[0] != "value" or not (again[1][0] == 0 or done):
             bad.append((label, said[-200:], "again", again))
     print(f"{name}: {len(trials)} failures, {len(bad)} bad")

@@ -123,14 +123,15 @@ def _segment(text: str) -> str | re.Pattern[str]:
 
 def _walk(folder: str, steps: list[str | re.Pattern[str]], known: dict[str, str]) -> Iterator[Values]:
     step, last = steps[0], len(steps) == 1
-    if isinstance(step, str):
-        path = os.path.join(folder, step)
-        if last and os.path.isfile(path):
-            yield _values(known)
-        elif not last and os.path.isdir(path):
-            yield from _walk(path, steps[1:], known)
-        return
     try:
+        if isinstance(step, str):
+            # Not os.path's: to them a file that the disk fails to show is none.
+            path = Path(folder, step)
+            if last and path.is_file():
+                yield _values(known)
+            elif not last and path.is_dir():
+                yield from _walk(str(path), steps[1:], known)
+            return
         with os.scandir(folder) as entries:
             for entry in entries:
                 match = step.fullmatch(entry.name)
