@@ -20,6 +20,12 @@ pytest.importorskip("aiohttp", reason="fsspec reads http:// through aiohttp, whi
 HANDS = Path(__file__).parents[1] / "golden" / "v1" / "packed.zarr"
 
 
+class _Server(ThreadingHTTPServer):
+    """A server at which as many may call at once as the client likes: those that find no place wait for seconds."""
+
+    request_queue_size = 256
+
+
 class _Whole(SimpleHTTPRequestHandler):
     """A server that knows no ranges."""
 
@@ -58,7 +64,7 @@ class _Sizeless(_Whole):
 def server(request, tmp_path):
     shutil.copytree(HANDS, tmp_path / "hands.zarr")
     handler = functools.partial(request.param, directory=tmp_path)
-    running = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    running = _Server(("127.0.0.1", 0), handler)
     thread = threading.Thread(target=running.serve_forever, daemon=True)
     thread.start()
     yield f"http://127.0.0.1:{running.server_address[1]}/hands.zarr", tmp_path / "hands.zarr"
