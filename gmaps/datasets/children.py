@@ -26,7 +26,7 @@ CAN_FORK = sys.platform == "linux"
 #: Seconds after which a child that does one thing is thought to hang.
 PATIENCE = 60.0
 #: Of Linux' prctl: the signal that a process is sent when the thread that forked it ends.
-_DIE_WITH_PARENT = 1
+_PARENT_SIGNAL = 1
 #: Before each outcome.
 _LENGTH = struct.Struct("=Q")
 
@@ -126,10 +126,7 @@ def scout(work: Callable[[int], T], numbers: Sequence[int]) -> Iterator[tuple[in
 
 def _start(work: Callable[[int], Any], numbers: list[int]) -> tuple[int, int]:
     read, write = os.pipe()
-    with warnings.catch_warnings():
-        # Of threads: those of ours that may be left wait idly, and hold nothing that a child needs.
-        warnings.simplefilter("ignore", DeprecationWarning)
-        pid = os.fork()
+    pid = fork()
     if pid == 0:
         os.close(read)
         _child(work, numbers, write)
@@ -139,21 +136,37 @@ def _start(work: Callable[[int], Any], numbers: list[int]) -> tuple[int, int]:
 
 def _child(work: Callable[[int], Any], numbers: list[int], write: int) -> NoReturn:
     try:
-        # Ctrl-C in a terminal reaches children too; their parent ends them.
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
         # Whoever kills the parent means its children too: nothing is to write beside the build that comes next.
-        ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
+        leave_to_parent(signal.SIGKILL)
         with os.fdopen(write, "wb") as pipe:
             for k in numbers:
-                content = _tried(work, k)
+                content = tried(work, k)
                 pipe.write(_LENGTH.pack(len(content)) + content)
                 pipe.flush()
     finally:
         os._exit(0)  # nothing of the parent's is flushed or cleared up twice
 
 
-def _tried(work: Callable[[int], Any], k: int) -> bytes:
+def fork() -> int:
+    """`os.fork`, without its warning of threads: those of ours that may be left wait idly, and hold nothing that a
+    child needs.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return os.fork()
+
+
+def leave_to_parent(number: int) -> None:
+    """In a fork: Ctrl-C, which in a terminal reaches children too, is the parent's affair; when the parent ends, this
+    process gets signal `number`.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    ctypes.CDLL(None).prctl(_PARENT_SIGNAL, number)
+
+
+def tried(work: Callable[[int], Any], k: int) -> bytes:
+    """What `work(k)` gives or raises, pickled."""
     try:
         return pickle.dumps(work(k))
     except Exception as error:

@@ -6,14 +6,12 @@ a fork cannot use (a graphics card, threads of a library's own) shows in the fir
 
 from __future__ import annotations
 
-import ctypes
 import os
 import pickle
 import signal
 import sys
 import threading
 import time
-import warnings
 from collections import Counter, deque
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -23,7 +21,7 @@ from multiprocessing import Pipe
 from multiprocessing.connection import Connection, wait
 from typing import Any, NoReturn, TypeVar
 
-from gmaps.datasets.children import ChildDied
+from gmaps.datasets.children import ChildDied, fork, leave_to_parent, tried
 from gmaps.pipeline import worker
 
 T = TypeVar("T")
@@ -32,8 +30,6 @@ T = TypeVar("T")
 AT_A_TIME = 2
 #: Children that may die of one number.
 LIVES = 2
-#: Of Linux' prctl: the signal that a process is sent when the thread that forked it ends.
-_DIE_WITH_PARENT = 1
 
 
 @dataclass
@@ -85,7 +81,7 @@ def share_out(
                 return
             for child in [c for c in children if c.pipe in ready]:
                 try:
-                    number, outcome = pickle.loads(child.pipe.recv_bytes())  # from a fork of this very process
+                    number, content = child.pipe.recv()
                 except (EOFError, OSError):
                     children.remove(child)
                     status = _ended(child)
@@ -99,7 +95,7 @@ def share_out(
                 child.spoke = True
                 child.given.remove(number)
                 _give(child, todo)
-                yield number, outcome
+                yield number, pickle.loads(content)  # from a fork of this very process
     finally:
         for child in children:
             if child.given:  # hanging, or nobody wants more of it
@@ -124,10 +120,7 @@ def _ended(child: _Child) -> int:
 
 def _start(work: Callable[[int], Any], others: Sequence[Connection]) -> _Child:
     ours, theirs = Pipe()
-    with warnings.catch_warnings():
-        # Of threads: those of ours that may be left wait idly, and hold nothing that a child needs.
-        warnings.simplefilter("ignore", DeprecationWarning)
-        pid = os.fork()
+    pid = fork()
     if pid == 0:
         for pipe in (ours, *others):
             pipe.close()
@@ -138,11 +131,8 @@ def _start(work: Callable[[int], Any], others: Sequence[Connection]) -> _Child:
 
 def _run(work: Callable[[int], Any], pipe: Connection) -> NoReturn:
     try:
-        # Ctrl-C in a terminal reaches children too; their parent ends them.
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
         # Whoever kills the parent means its children too: nothing is to write beside the build that comes next.
-        ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
+        leave_to_parent(signal.SIGKILL)
         # A child has one core; libraries that start threads of their own would fight over it.
         if "cv2" in sys.modules:
             sys.modules["cv2"].setNumThreads(1)
@@ -150,24 +140,12 @@ def _run(work: Callable[[int], Any], pipe: Connection) -> NoReturn:
         speaks = threading.Lock()
 
         def one(number: int) -> None:
-            content = _tried(work, number)
+            content = tried(work, number)
             with speaks:
-                pipe.send_bytes(content)
+                pipe.send((number, content))
 
         with ThreadPoolExecutor(AT_A_TIME) as pool:
             while (number := pipe.recv()) is not None:
                 pool.submit(one, number)
     finally:
         os._exit(0)  # nothing of the parent's is flushed or cleared up twice
-
-
-def _tried(work: Callable[[int], Any], number: int) -> bytes:
-    try:
-        return pickle.dumps((number, work(number)))
-    except Exception as error:
-        try:
-            content = pickle.dumps((number, error))
-            pickle.loads(content)
-        except Exception:  # of an exception that cannot be sent
-            return pickle.dumps((number, RuntimeError(f"{type(error).__name__}: {error}")))
-        return content

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import signal
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import NoReturn
 
-from gmaps.datasets.children import CAN_FORK
+from gmaps.datasets.children import CAN_FORK, fork, leave_to_parent
 from gmaps.formats.printable import printable
-
-#: Of Linux' prctl: the signal that a process is sent when the thread that forked it ends.
-_TELL_OF_PARENT = 1
 
 
 @contextmanager
@@ -33,9 +28,7 @@ def obituary(text: Callable[[], str]) -> Iterator[None]:
         yield
         return
     here = os.getpid()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # of threads: the fork needs nothing that they may hold
-        pid = os.fork()
+    pid = fork()
     if pid == 0:
         _wait(here, text)
     try:
@@ -49,13 +42,9 @@ def obituary(text: Callable[[], str]) -> Iterator[None]:
 
 def _wait(parent: int, text: Callable[[], str]) -> NoReturn:
     try:
-        signal.signal(
-            signal.SIGINT, signal.SIG_IGN
-        )  # Ctrl-C in a terminal reaches it too, and is the parent's affair
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
         told = {signal.SIGUSR1}
         signal.pthread_sigmask(signal.SIG_BLOCK, told)
-        ctypes.CDLL(None).prctl(_TELL_OF_PARENT, signal.SIGUSR1)
+        leave_to_parent(signal.SIGUSR1)
         while os.getppid() == parent:
             signal.sigwait(told)
         os.write(2, f"gmaps: {printable(text(), lines=False)}\n".encode(errors="replace"))
