@@ -38,6 +38,7 @@ from gmaps.pipeline.source import FrameCrops
 from gmaps.skeleton import get_skeleton
 from gmaps.store import open_store, verify_checksums
 from gmaps.store import writer as writer_module
+from tests.unit.store_kit import content
 
 CAMERA = Camera(80.0, 80.0, 40.0, 30.0, 80, 60)
 MAPS = ("geodesic", "signed_edt", "heatmap")
@@ -84,10 +85,6 @@ class TinySet:
 def make(out, dataset=None, **options):
     defaults = {"workers": 0, "maps": MAPS, "crop_size": 32, "map_size": 8, "shard_samples": 4, "progress": False}
     return build(TinySet() if dataset is None else dataset, out, **(defaults | options))
-
-
-def content(path):
-    return {f.relative_to(path).as_posix(): f.read_bytes() for f in path.rglob("*") if f.is_file()}
 
 
 @pytest.fixture(scope="module")

@@ -11,15 +11,12 @@ import pytest
 
 from gmaps.pipeline import build
 from gmaps.store import verify_checksums
+from tests.unit.store_kit import content
 
 OPTIONS = {
     "maps": ("geodesic",), "limit": 24, "crop_size": 32, "map_size": 8, "shard_samples": 3, "progress": False,
     "dataset_options": {"frames": 40, "seed": 3},
 }  # fmt: skip
-
-
-def content(path):
-    return {f.relative_to(path).as_posix(): f.read_bytes() for f in path.rglob("*") if f.is_file()}
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ from distributed import Client, LocalCluster
 from gmaps.errors import DatasetError, GmapsError, RowError, UsageError
 from gmaps.pipeline import BuildSpec, build, dispatch, recompute_rows, source
 from gmaps.store import open_store, verify_checksums
+from tests.unit.store_kit import content
 
 OPTIONS = {
     "maps": ("geodesic",),
@@ -27,10 +28,6 @@ OPTIONS = {
     "progress": False,
     "dataset_options": {"frames": 40, "seed": 3},
 }
-
-
-def content(path):
-    return {f.relative_to(path).as_posix(): f.read_bytes() for f in path.rglob("*") if f.is_file()}
 
 
 @pytest.fixture(scope="module")

@@ -12,15 +12,12 @@ from gmaps.datasets.children import ChildDied
 from gmaps.errors import DatasetError, GmapsError
 from gmaps.pipeline import build, dispatch, worker
 from gmaps.pipeline.forks import share_out
+from tests.unit.store_kit import content
 
 OPTIONS = {
     "maps": ("geodesic",), "limit": 24, "crop_size": 32, "map_size": 8, "shard_samples": 3, "progress": False,
     "dataset_options": {"frames": 40, "seed": 3},
 }  # fmt: skip
-
-
-def content(path):
-    return {f.relative_to(path).as_posix(): f.read_bytes() for f in path.rglob("*") if f.is_file()}
 
 
 def pid_of(number):

@@ -20,6 +20,7 @@ import pytest
 
 from gmaps.pipeline import build
 from gmaps.store import verify_checksums
+from tests.unit.store_kit import content
 
 OPTIONS = {
     "maps": ("geodesic", "heatmap"), "limit": 90, "crop_size": 64, "map_size": 16, "shard_samples": 4,
@@ -31,10 +32,6 @@ from gmaps.pipeline import build
 if __name__ == "__main__":
     build("synthetic", sys.argv[1], workers=int(sys.argv[2]), **{options!r})
 """
-
-
-def content(path):
-    return {f.relative_to(path).as_posix(): f.read_bytes() for f in path.rglob("*") if f.is_file()}
 
 
 @pytest.fixture(scope="module")

@@ -20,13 +20,10 @@ from gmaps.datasets.write.tree import write_tree
 from gmaps.errors import DatasetError, GmapsError, StoreError, UsageError
 from gmaps.pipeline import finalize, planned, prepare, recompute_rows
 from tests.integration import own_hands
+from tests.unit.store_kit import content
 
 ADDRESS = "tests.integration.own_hands:hands"
 OPTIONS = {"maps": ("signed_edt",), "crop_size": 32, "map_size": 8, "shard_samples": 4, "progress": False}
-
-
-def content(path):
-    return {f.relative_to(path).as_posix(): f.read_bytes() for f in path.rglob("*") if f.is_file()}
 
 
 @pytest.fixture(scope="module")

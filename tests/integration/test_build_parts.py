@@ -17,15 +17,12 @@ from gmaps.errors import FingerprintError, StoreError, StoreLockedError, UsageEr
 from gmaps.pipeline import build, finalize, planned, prepare
 from gmaps.pipeline.lock import build_lock, part_lock
 from gmaps.store import verify_checksums
+from tests.unit.store_kit import content
 
 OPTIONS = {
     "maps": ("geodesic",), "limit": 22, "crop_size": 32, "map_size": 8, "shard_samples": 3,
     "dataset_options": {"frames": 40, "seed": 3},
 }  # fmt: skip
-
-
-def content(path):
-    return {f.relative_to(path).as_posix(): f.read_bytes() for f in path.rglob("*") if f.is_file()}
 
 
 @pytest.fixture(scope="module")

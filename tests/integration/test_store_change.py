@@ -20,15 +20,12 @@ from gmaps.maps import MAPS_VERSION
 from gmaps.pipeline import build
 from gmaps.pipeline.edit import add_maps, remove_maps
 from gmaps.store import add_remove, open_store, verify_checksums
+from tests.unit.store_kit import content
 
 OPTIONS = {
     "limit": 30, "crop_size": 64, "map_size": 16, "shard_samples": 4, "progress": False, "workers": 0,
     "dataset_options": {"frames": 30, "seed": 5},
 }  # fmt: skip
-
-
-def content(path):
-    return {f.relative_to(path).as_posix(): f.read_bytes() for f in path.rglob("*") if f.is_file()}
 
 
 @pytest.fixture(scope="module")

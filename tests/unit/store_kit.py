@@ -1,4 +1,4 @@
-"""Small stores of random values, for the tests of the store room."""
+"""Small stores for tests, and what is in them."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import math
 
 import numpy as np
 
+import gmaps
+from gmaps.evaluation import get_protocol, write_table
 from gmaps.skeleton import get_skeleton
 from gmaps.store.schema import MapArray, make_layout
 from gmaps.store.writer import ShardWriter, finish_store
@@ -20,6 +22,25 @@ ATTRIBUTES = {
     "crop": {"projection": "orthographic"},
     "skeleton": get_skeleton("msra21").to_dict(),
 }
+
+#: Of `predicted_store`: rows, and those with the largest errors, the largest first.
+ROWS, WORST = 24, [7, 19, 3]
+
+
+def content(path):
+    """Bytes of every file below a path."""
+    return {f.relative_to(path).as_posix(): f.read_bytes() for f in path.rglob("*") if f.is_file()}
+
+
+def predicted_store(folder):
+    """h.zarr and pred.txt: off by 5 mm to the right, in rows 7, 19 and 3 by 60, 50 and 40."""
+    options = {"dataset_options": {"frames": ROWS}, "workers": 0, "progress": False, "crop_size": 64}
+    gmaps.build("synthetic", folder / "h.zarr", ("geodesic",), **options)
+    joints = np.asarray(gmaps.open_store(folder / "h.zarr").column("joints"), np.float64)
+    off = np.full(ROWS, 5.0)
+    off[WORST] = 60, 50, 40
+    joints[..., 0] += off[:, None]
+    write_table(folder / "pred.txt", get_protocol("synthetic").to_file(joints))
 
 
 def fake_rows(n, seed=0, kinds=KINDS, joints=21, size=16):

@@ -12,22 +12,15 @@ from gmaps.cli import main
 import gmaps
 from gmaps import viz
 from gmaps.errors import PredictionError
-from gmaps.evaluation import get_protocol, judge_store, write_table
-
-ROWS, WORST = 24, [7, 19, 3]
+from gmaps.evaluation import judge_store, write_table
+from tests.unit.store_kit import ROWS, WORST, predicted_store
 
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
-    """h.zarr and pred.txt: off by 5 mm to the right, in rows 7, 19 and 3 by 60, 50 and 40."""
+    """See `predicted_store`."""
     folder = tmp_path_factory.mktemp("predictions")
-    options = {"dataset_options": {"frames": ROWS}, "workers": 0, "progress": False, "crop_size": 64}
-    gmaps.build("synthetic", folder / "h.zarr", ("geodesic",), **options)
-    joints = np.asarray(gmaps.open_store(folder / "h.zarr").column("joints"), np.float64)
-    off = np.full(ROWS, 5.0)
-    off[WORST] = 60, 50, 40
-    joints[..., 0] += off[:, None]
-    write_table(folder / "pred.txt", get_protocol("synthetic").to_file(joints))
+    predicted_store(folder)
     return folder
 
 

@@ -11,7 +11,6 @@ import pytest
 import gmaps
 from gmaps.camera import Camera
 from gmaps.capture import Recorder, Shot
-from gmaps.evaluation import get_protocol, write_table
 from gmaps.skeleton import get_skeleton
 from gmaps.viewer import open_site
 from gmaps.viewer.packet import Packet
@@ -19,9 +18,8 @@ from gmaps.viewer.query import Query
 from gmaps.viewer.server import ViewServer
 from gmaps.viewer.tiles import EMPTY
 from tests.browser import Browser, find_chromium
-from tests.unit.store_kit import fake_rows, write_store
+from tests.unit.store_kit import ROWS, WORST, fake_rows, predicted_store, write_store
 
-ROWS, WORST = 24, [7, 19, 3]
 HOSTILE = '<img src=x onerror="window.taken=1"><script>window.taken=1</script>'
 #: Texts whose contrast with what lies behind them is below 4.5.
 LOW_CONTRAST = """(() => {
@@ -57,15 +55,9 @@ def browser():
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
-    """h.zarr and pred.txt: off by 5 mm to the right, in rows 7, 19 and 3 by 60, 50 and 40."""
+    """See `predicted_store`."""
     folder = tmp_path_factory.mktemp("view")
-    options = {"dataset_options": {"frames": ROWS}, "workers": 0, "progress": False, "crop_size": 64}
-    gmaps.build("synthetic", folder / "h.zarr", ("geodesic",), **options)
-    joints = np.asarray(gmaps.open_store(folder / "h.zarr").column("joints"), np.float64)
-    off = np.full(ROWS, 5.0)
-    off[WORST] = 60, 50, 40
-    joints[..., 0] += off[:, None]
-    write_table(folder / "pred.txt", get_protocol("synthetic").to_file(joints))
+    predicted_store(folder)
     return folder
 
 
