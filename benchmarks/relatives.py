@@ -23,13 +23,15 @@ import torch
 
 import gmaps
 from benchmarks.timing import human, write
-from gmaps.inference.predictor import predict_store
+from gmaps.inference.predictor import Predictor, predict_store
 from gmaps.nets import build_network
-from gmaps.nets.inputs import map_kinds
+from gmaps.nets.inputs import entries, map_kinds
 from gmaps.nets.network import count_parameters
 from gmaps.nets.registry import NamedNetwork
 from gmaps.skeleton import Skeleton
 from gmaps.store import Store
+from gmaps.training.collate import collate
+from gmaps.training.dataset import GuidanceDataset
 from gmaps.training.device import find_device
 from gmaps.training.fit import train
 from gmaps.training.log import read_log
@@ -58,7 +60,9 @@ class Entry:
     training
         Changes to `TRAINING`.
     must, aim
-        mm after 30 minutes on two cores, 60 of the processor.
+        mm of the joints after 30 minutes on two cores, 60 of the processor.
+    mesh_must, mesh_aim
+        mm of the mesh, of a network that gives one.
     """
 
     network: str
@@ -66,6 +70,8 @@ class Entry:
     training: dict[str, Any] = field(default_factory=dict)
     must: float | None = None
     aim: float | None = None
+    mesh_must: float | None = None
+    mesh_aim: float | None = None
 
 
 ENTRIES = {
@@ -74,7 +80,7 @@ ENTRIES = {
     "dense_free": Entry("dense", {}, {"loss": LossParams(map_weight=0.0)}),
     "dense_closeness": Entry("dense", {"weights": "closeness"}),
     "dense_half": Entry("dense", {"size": 64, "cells": 32}),
-    "deephps": Entry("deephps", _HPS, {}, 12.0, 8.5),
+    "deephps": Entry("deephps", _HPS, {}, 12.0, 8.5, 13.0, 9.0),
     "crossmodal_vae": Entry("crossmodal_vae", {"warmup": 20_000}, {"lr": 2e-3}, 20.0, 12.0),
 }
 TRAINING: dict[str, Any] = {
@@ -126,12 +132,29 @@ def print_forward() -> None:
         print(f"| {name} | {count:,} | {human(forward_seconds(entry, skeleton))} |", flush=True)
 
 
+def mesh_error_mm(test: Store, checkpoint: Path) -> float | None:
+    """Mean distance of a vertex from the true one, mm; None of a network that gives no mesh."""
+    net = Predictor(checkpoint, device="cpu").net
+    if net.triangles is None:
+        return None
+    data, found = GuidanceDataset(test, (), arrays=("vertices",)), []
+    with torch.inference_mode():
+        for k in range(0, len(data), 100):
+            batch = collate(data.read_batch(slice(k, min(k + 100, len(data)))))
+            made = net.mesh(net(*entries(batch, net.inputs)))
+            found.append((made - batch["vertices"]).norm(dim=-1).mean(dim=1))
+    return float(torch.cat(found).mean())
+
+
 def train_one(folder: Path, learn: Store, test: Store, name: str, seed: int, minutes: float) -> dict[str, Any]:
     """One run and its error; read from the folder where it is done already."""
     entry, out = ENTRIES[name], folder / f"{name}-{seed}-{minutes:g}"
     kept = out / "result.json"
     if kept.exists():
         known: dict[str, Any] = json.loads(kept.read_text())
+        if "mesh_mm" not in known:  # of before meshes were measured
+            known["mesh_mm"] = mesh_error_mm(test, out / "last.pt")
+            kept.write_text(json.dumps(known))
         return known
     params = TrainParams(minutes=minutes, seed=seed, **(TRAINING | entry.training))
     ended = train(learn, out, NamedNetwork(entry.network, entry.params), params, device="cpu", progress=False)
@@ -139,7 +162,8 @@ def train_one(folder: Path, learn: Store, test: Store, name: str, seed: int, min
     rows = read_log(out / "log.csv")
     result = {
         "name": name, "seed": seed, "minutes": ended.seconds / 60, "mm": float(np.nanmean(errors)),
-        "median_mm": float(np.nanmedian(errors)), "steps": ended.step, "threads": torch.get_num_threads(),
+        "median_mm": float(np.nanmedian(errors)), "mesh_mm": mesh_error_mm(test, out / "last.pt"),
+        "steps": ended.step, "threads": torch.get_num_threads(),
         "samples_per_second": ended.step * params.batch / ended.seconds,
         "curve": [(float(r["seconds"]) / 60, float(r["mm"])) for r in rows if r["mm"]],
         "validation": [(float(r["seconds"]) / 60, float(r["validation_mm"])) for r in rows if r["validation_mm"]],
@@ -162,17 +186,26 @@ def run(
     print(
         f"\n## Networks, {minutes:g} minutes each: {frames:,} synthetic frames, CPU, {runs[0]['threads']} threads\n"
     )
+    print("A second number, behind a stroke, is of the mesh's vertices.\n")
     print("| network | mm | of each seed | samples/s | parameters | one crop, one core | must | aim |")
     print("|---|---|---|---|---|---|---|---|")
     for name in names:
         entry, own = ENTRIES[name], [r for r in runs if r["name"] == name]
-        each = ", ".join(f"{r['mm']:.2f}" for r in own)
+        each = ", ".join(_both(r["mm"], r["mesh_mm"], ".2f") for r in own)
+        meshes = [r["mesh_mm"] for r in own if r["mesh_mm"] is not None]
+        mean = _both(statistics.mean(r["mm"] for r in own), statistics.mean(meshes) if meshes else None, ".2f")
         speed = statistics.mean(r["samples_per_second"] for r in own)
         count = count_parameters(build_network(entry.network, skeleton, **entry.params))
-        print(f"| {name} | {statistics.mean(r['mm'] for r in own):.2f} | {each} | {speed:.0f} | {count:,} "
-              f"| {human(forward_seconds(entry, skeleton))} | {entry.must or ''} | {entry.aim or ''} |")  # fmt: skip
+        must, aim = _both(entry.must, entry.mesh_must), _both(entry.aim, entry.mesh_aim)
+        print(f"| {name} | {mean} | {each} | {speed:.0f} | {count:,} "
+              f"| {human(forward_seconds(entry, skeleton))} | {must} | {aim} |")  # fmt: skip
     print(f"written to {write('relatives', runs)}")
     return runs
+
+
+def _both(joints: float | None, mesh: float | None, how: str = "") -> str:
+    """Of joints and, where there is one, of a mesh: "12.0 / 13.0"."""
+    return " / ".join(format(value, how) for value in (joints, mesh) if value is not None)
 
 
 def main() -> None:
