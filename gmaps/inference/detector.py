@@ -24,6 +24,8 @@ SURE = 0.3
 CLOSELY = 2
 #: Hands nearer to each other than this, mm, are one.
 APART = 100.0
+#: Half sides of the cubes of the closest look, as shares of the network's own, and how much surer looks weigh more.
+SIZES, TRUST = (0.92, 1.08), 30.0
 
 
 class Judge(Protocol):
@@ -140,15 +142,10 @@ class Detector:
         list of Found
             Side by side for each place that holds something, places in their order.
         """
-        params, crops, asked = self.judge.crop_params, [], []
-        frame = Frame(depth, self.camera, self._blank)
+        crops, asked = [], []
         for center in centers:
-            x, y, z = (float(v) for v in center)
-            try:
-                crop = crop_frame(
-                    frame, Cube((x, y, z), params.half_side), size=params.size, projection=params.projection
-                )
-            except FrameError:
+            crop = self._cut(depth, center)
+            if crop is None:
                 continue
             for side in sides:
                 crops.append(crop if side == "right" else _mirrored(crop))
@@ -162,6 +159,47 @@ class Detector:
                 own[:, 0] = np.float32(2 * x) - own[:, 0]
             found.append(Found(own, float(sure), side))
         return found
+
+    def look_closely(self, depth: Array, center: Sequence[float] | NDArray[np.floating], side: Side) -> Found | None:
+        """As `look`, of one place: four ways up and in two sizes, which takes eight times as long.
+
+        An orthographic crop that is turned by a right angle is the crop of a hand that is turned so, and a network
+        that takes one of them for a hand of another turn is seldom as sure of it. Joints are the mean of what is
+        seen, weighted by exp(30 confidence).
+
+        Returns
+        -------
+        Found or None
+            Of the surest look the confidence; None where nothing is seen. As `look` of crops in perspective, which
+            cannot be turned.
+        """
+        if self.judge.crop_params.projection != "orthographic":
+            return next(iter(self.look(depth, [center], (side,))), None)
+        cut = [crop for share in SIZES if (crop := self._cut(depth, center, share)) is not None]
+        if not cut:
+            return None
+        seen = [_mirrored(c) if side == "left" else c for c in cut]
+        looks = [(turned(c, quarters), quarters) for c in seen for quarters in range(4)]
+        joints, sure = self.judge.judge([crop for crop, _ in looks])
+        middle_xy = np.asarray(cut[0].cube.center[:2])
+        every = np.stack([turn_back(j, middle_xy, q) for j, (_, q) in zip(joints, looks, strict=True)])
+        weight = np.exp(TRUST * (sure - sure.max())) if np.isfinite(sure).all() else np.ones(len(sure))
+        mean = np.tensordot(weight / weight.sum(), every, axes=1)
+        if side == "left":
+            mean[:, 0] = 2 * middle_xy[0] - mean[:, 0]
+        return Found(mean.astype(np.float32), float(sure.max()), side)
+
+    def _cut(self, depth: Array, center: Sequence[float] | NDArray[np.floating], share: float = 1.0) -> Crop | None:
+        """The crop around a place, of a share of the network's own size; None where nothing is seen."""
+        params = self.judge.crop_params
+        x, y, z = (float(v) for v in center)
+        cube = Cube((x, y, z), share * params.half_side)
+        try:
+            return crop_frame(
+                Frame(depth, self.camera, self._blank), cube, size=params.size, projection=params.projection
+            )
+        except FrameError:
+            return None
 
     def places(
         self, depth: Array, most: int, taken: Sequence[NDArray[np.float64]], least: float
@@ -214,6 +252,21 @@ class Detector:
             if len(chosen) < hands and found.confidence >= self.sure and far:
                 chosen.append(found)
         return chosen
+
+
+def turned(crop: Crop, quarters: int) -> Crop:
+    """An orthographic crop turned by quarter turns: what was seen at +x is then seen at -y, above, and so on."""
+    return Crop(np.ascontiguousarray(np.rot90(crop.depth, quarters)), crop.cube, crop.joints_mm, crop.projection)
+
+
+def turn_back(joints: NDArray[np.floating], center: NDArray[np.float64], quarters: int) -> NDArray[np.float64]:
+    """(J, 3) joints of a crop that was `turned`, in the axes that it had before; `center` is (2,), mm."""
+    result = joints.astype(np.float64)
+    x, y = (joints[:, :2] - center).T
+    for _ in range(quarters):
+        x, y = -y, x
+    result[:, 0], result[:, 1] = center[0] + x, center[1] + y
+    return result
 
 
 def _mirrored(crop: Crop) -> Crop:

@@ -95,4 +95,8 @@ def find_hand(
             x, y, z = middle
             raise FrameError(f"{name}: nothing is seen around ({x:.0f}, {y:.0f}, {z:.0f}) mm: is that the centre?")
         sure = found[0].confidence >= detector.sure
-    return HandInFrame(Frame(image, camera, found[0].joints, name=name), found[0], sure)
+    best = found[0]
+    # A box that somebody gives is better than the one of the joints that were seen at first.
+    closely = detector.look_closely(image, best.center if center is None else center, best.side)
+    hand = best if closely is None else closely._replace(confidence=best.confidence)
+    return HandInFrame(Frame(image, camera, hand.joints, name=name), hand, sure)

@@ -63,6 +63,33 @@ def test_detect_finds_the_hand_and_its_side(left):
     assert (uv <= (x + width + 1e-3, y + height + 1e-3)).all()
 
 
+class Pointer(StandIn):
+    """Says that all joints are at the nearest pixel of a crop: what it says follows from what it is shown."""
+
+    def judge(self, crops):
+        joints = []
+        for crop in crops:
+            row, column = np.unravel_index(crop.depth.argmin(), crop.depth.shape)
+            x, y, z = crop.cube.center
+            at = (np.array([column, row]) + 0.5) / len(crop.depth) * 2 - 1
+            px, py = np.array([x, y]) + at * crop.cube.half_side
+            joints.append(np.tile(np.float32([px, py, z + crop.depth.min() * crop.cube.half_side]), (21, 1)))
+        return np.stack(joints), np.ones(len(crops), np.float32)
+
+
+@pytest.mark.parametrize("side", ["right", "left"])
+def test_the_closest_look_turns_back_what_it_turned(side):
+    camera = Camera(400.0, 400.0, 100.0, 90.0, 200, 180)
+    depth = np.full((180, 200), 620, np.float32)
+    depth[70:73, 141:144] = 540  # right of the middle, above it
+    center = np.array([15.0, -10.0, 600.0])
+    closest = Detector(Pointer(), camera).look_closely(depth, center, side)
+    expected = camera.unproject(np.array([142.0, 71.0, 540.0]))
+    assert closest.side == side
+    np.testing.assert_allclose(closest.joints, np.tile(expected, (21, 1)), atol=2.5)
+    assert Detector(Pointer(), camera).look_closely(np.zeros_like(depth), center, side) is None
+
+
 def test_follows_a_fast_hand_and_finds_it_again_within_four_frames():
     for left in (False, True):
         seen = play(Room(5, frames=80, speed=1500.0, hidden=((30, 20),), left=left), smooth=False)
