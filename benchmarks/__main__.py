@@ -8,7 +8,7 @@ import sys
 NAMES = (
     "kernels", "build", "scale", "fidelity", "synth", "augment", "training", "ablation", "storage", "reading",
     "readers", "png", "index", "maps_on_gpu", "relatives", "poses", "tracking", "real_hands", "causes",
-    "viewer", "labels", "structure",
+    "viewer", "labels", "structure", "fit_depth",
 )  # fmt: skip
 #: Take more than ten minutes, or files that are not ours, and run only when named.
 LONG = ("training", "ablation", "relatives", "poses", "labels", "structure")

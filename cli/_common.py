@@ -47,6 +47,14 @@ def dataset_options(pairs: tuple[str, ...]) -> dict[str, Any]:
     return options
 
 
+def refuse_idle(options: dict[str, str], what: str) -> None:
+    """Options that would change nothing are refused, lest somebody believes that they did."""
+    context = click.get_current_context()
+    for name, option in options.items():
+        if context.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT:
+            raise click.UsageError(f"{option} is for {what}")
+
+
 def store_option(command: Callable[..., Any]) -> Callable[..., Any]:
     """`--store S`."""
     return click.option(

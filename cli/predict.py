@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from ._common import json_option, print_json
+from ._common import json_option, print_json, refuse_idle
 from ._numbers import Numbers
 from ._terminal import echo
 
@@ -15,14 +15,6 @@ from ._terminal import echo
 _OF_A_FRAME = {"camera": "--camera", "unit": "--unit", "depth_range": "--range", "center": "--center",
                "save": "--save", "mesh": "--mesh"}  # fmt: skip
 _OF_A_STORE = {"out": "--out", "all_joints": "--all-joints", "batch": "--batch", "workers": "--workers"}
-
-
-def _refuse_idle(options: dict[str, str], what: str) -> None:
-    """Options that would change nothing are refused, lest somebody believes that they did."""
-    context = click.get_current_context()
-    for name, option in options.items():
-        if context.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT:
-            raise click.UsageError(f"{option} is for {what}")
 
 
 @click.command()
@@ -53,7 +45,7 @@ def predict(store: str | None, frame: str | None, as_json: bool, **options: Any)
     """
     if (store is None) == (frame is None):
         raise click.UsageError("give either a STORE or --frame DEPTH.png")
-    _refuse_idle(_OF_A_FRAME if frame is None else _OF_A_STORE, "one --frame" if frame is None else "a STORE")
+    refuse_idle(_OF_A_FRAME if frame is None else _OF_A_STORE, "one --frame" if frame is None else "a STORE")
     if options["checkpoint"] is None and options["model"] is not None:
         raise click.UsageError("--model is for a --checkpoint")
     if frame is None:

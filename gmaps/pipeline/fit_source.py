@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,7 +23,7 @@ from gmaps.synth.skin import hand_mesh
 _BLOCK = 256
 #: Arrays of a file of fitted hands, beside `joints`, `valid` and `side`.
 FITTED = FittedHands._fields
-_OURS = holds_arrays(*FITTED, "valid", "side")
+OURS = holds_arrays(*FITTED, "valid", "side")
 
 
 class Fitted(NamedTuple):
@@ -78,9 +79,7 @@ def fit_source(
         A file cannot be written, or something is there that is not its like.
     """
     begun = time.perf_counter()
-    for place, ours in ((out, _OURS), (vertices, _meshes()), (ply, MESH)):
-        if place is not None:  # before the work, not after it
-            check_place(place, ours, [source])
+    check_places(source, out, vertices, ply)
     joints = _joints(source, skeleton, unit, side)
     valid: Any = np.isfinite(joints).all(axis=(1, 2))
     if not valid.any():
@@ -92,17 +91,28 @@ def fit_source(
     arrays: dict[str, Any] = {name: _spread(part, valid) for name, part in zip(FITTED, found, strict=True)}
     arrays["joints"] = _spread(found.pose().joints * mirror, valid)
     arrays = {k: a.astype(np.float32) for k, a in arrays.items()}
-    with replacing(out, _OURS, [source]) as new, open(new, "wb") as file:
+    with replacing(out, OURS, [source]) as new, open(new, "wb") as file:
         np.savez_compressed(file, valid=valid, side=np.array(side), **arrays)
-    if vertices is not None:
-        _write_vertices(vertices, source, found, valid, mirror)
-    if ply is not None:
-        at = int(valid[:row].sum())
-        faces = hand_mesh().triangles[:, ::-1] if side == "left" else hand_mesh().triangles
-        write_ply(ply, found.rows(slice(at, at + 1)).vertices()[0] * mirror, faces, [source])
+    write_meshes(lambda part: found.rows(part).vertices(), valid, source, vertices, ply, row, side)
     errors = found.error_mm
     return Fitted(len(joints), len(errors), time.perf_counter() - begun, float(errors.mean()),
                   float(np.median(errors)), float(np.percentile(errors, 95)))  # fmt: skip
+
+
+def check_places(
+    source: str | os.PathLike[str], out: str | os.PathLike[str] | None, vertices: str | os.PathLike[str] | None,
+    ply: str | os.PathLike[str] | None,
+) -> None:  # fmt: skip
+    """See that all files can be written: before the work, not after it.
+
+    Raises
+    ------
+    OutputError
+        See `gmaps.formats.outputs.check_place`.
+    """
+    for place, ours in ((out, OURS), (vertices, _meshes()), (ply, MESH)):
+        if place is not None:
+            check_place(place, ours, [source])
 
 
 def _meshes() -> Ours:
@@ -129,9 +139,33 @@ def _spread(part: NDArray[np.float64], valid: NDArray[np.bool_]) -> NDArray[np.f
     return whole
 
 
+def write_meshes(
+    meshes: Callable[[slice], NDArray[np.floating]], valid: NDArray[np.bool_], source: str | os.PathLike[str],
+    vertices: str | os.PathLike[str] | None, ply: str | os.PathLike[str] | None, row: int, side: Side,
+) -> None:  # fmt: skip
+    """Write fitted hands as an array of meshes, one of them as a mesh for a viewer, or neither.
+
+    Parameters
+    ----------
+    meshes
+        Of some of the valid rows, counted among them: (n, V, 3), mm, right hands.
+    valid : (N,)
+        Rows with a hand.
+    source, vertices, ply, row, side
+        See `fit_source`.
+    """
+    mirror = np.array([-1.0, 1.0, 1.0] if side == "left" else [1.0, 1.0, 1.0])
+    if vertices is not None:
+        _write_vertices(vertices, source, meshes, valid, mirror)
+    if ply is not None:
+        at = int(valid[:row].sum())
+        faces = hand_mesh().triangles[:, ::-1] if side == "left" else hand_mesh().triangles
+        write_ply(ply, meshes(slice(at, at + 1))[0] * mirror, faces, [source])
+
+
 def _write_vertices(
-    path: str | os.PathLike[str], source: str | os.PathLike[str], found: FittedHands, valid: NDArray[np.bool_],
-    mirror: NDArray[np.float64],
+    path: str | os.PathLike[str], source: str | os.PathLike[str], meshes: Callable[[slice], NDArray[np.floating]],
+    valid: NDArray[np.bool_], mirror: NDArray[np.float64],
 ) -> None:  # fmt: skip
     """Written, not mapped: where the disk is full, a mapping ends the process."""
     shape = (len(valid), len(hand_mesh().vertices), 3)
@@ -144,5 +178,5 @@ def _write_vertices(
             block = np.full((len(rows), *shape[1:]), np.nan, "<f4")
             part = slice(int(before[at]), int(before[at + len(rows)]))
             if rows.any():
-                block[rows] = found.rows(part).vertices() * mirror
+                block[rows] = meshes(part) * mirror
             file.write(block.tobytes())

@@ -1,0 +1,351 @@
+"""Hands fitted to the depth of a store's rows, or of one image: what `gmaps fit --depth` and `--frame` do."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from typing import Any, Literal, NamedTuple, get_args
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from gmaps.camera import Camera
+from gmaps.crop import crop_frame
+from gmaps.datasets.pose_file import Side
+from gmaps.errors import StoreError, UsageError, unknown_name
+from gmaps.formats.outputs import replacing
+from gmaps.frame import BACKGROUND, Crop, Cube, Frame
+from gmaps.inference.detector import middle
+from gmaps.inference.fit_depth import LABELS, NETWORK, DepthFit, fit_depth
+from gmaps.inference.predictor import Predictor
+from gmaps.inference.shipped import find_hand, load_pretrained
+from gmaps.nets.hand_layer import HandLayer
+from gmaps.pipeline.fit_source import OURS, check_places, write_meshes
+from gmaps.pipeline.progress import Progress
+from gmaps.skeleton import get_skeleton
+from gmaps.store import Store, open_store
+from gmaps.synth.fit_many import fit_hands
+
+Start = Literal["auto", "joints", "network"]
+#: Hands at a time, and seconds after which what is done is written.
+_BATCH, _SAVE = 16, 30.0
+_MSRA = get_skeleton("msra21")
+
+
+class FittedRows(NamedTuple):
+    """What `fit_store` did.
+
+    Parameters
+    ----------
+    rows, fitted, before
+        Rows in all, those with a fitted hand, and how many of these an earlier, stopped run had fitted.
+    from_network
+        Hands that began with the network's joints.
+    seconds
+        That it took.
+    depth_mm
+        Median over hands of the median distance of a crop's pixels from the mesh.
+    mean_mm
+        Mean distance of the fitted joints from the store's own, where it has them; else NaN.
+    """
+
+    rows: int
+    fitted: int
+    before: int
+    from_network: int
+    seconds: float
+    depth_mm: float
+    mean_mm: float
+
+
+def fit_store(
+    source: str | os.PathLike[str], out: str | os.PathLike[str], *, start: Start = "auto",
+    checkpoint: str | os.PathLike[str] | None = None, side: Side = "right", steps: int = 60,
+    vertices: str | os.PathLike[str] | None = None, ply: str | os.PathLike[str] | None = None, row: int = 0,
+    device: str = "auto", progress: bool = True,
+) -> FittedRows:  # fmt: skip
+    """Fit the hand to the depth of every row of a store.
+
+    Parameters
+    ----------
+    source
+        A store of depth crops.
+    out
+        As of `gmaps.pipeline.fit_source.fit_source`, and `proportions` (N, 8) and `depth_mm` (N,); of the flesh,
+        `girth` is the mean of `proportions`' around all bones. `error_mm` is NaN where the store has no joints.
+        It is written every half minute; the same call goes on where an earlier one was stopped.
+    start
+        What fits begin with: "joints" of the store, those of a "network", or "auto": the store's where it has them.
+    checkpoint
+        Of that network; by default what ships.
+    side
+        "left" where the store's hands are.
+    steps, vertices, ply, row
+        See `fit_depth` and `fit_source`.
+    device
+        Of the network; the fit itself runs on the CPU.
+    progress
+        Whether to say on stderr how far it is.
+
+    Raises
+    ------
+    UsageError, StoreError, CheckpointError
+        Nothing can be fitted; the message says what to do.
+    OutputError
+        A file cannot be written, or something is there that is not its like.
+    """
+    begun = time.perf_counter()
+    if start not in get_args(Start):
+        raise unknown_name("start", start, get_args(Start))
+    check_places(source, out, vertices, ply)
+    store = open_store(source)
+    if store.flat:
+        raise StoreError(f"{store.path} has colour and no depth: fit its joints, without --depth")
+    work = _Work(store, start, checkpoint, side, device)
+    if not work.seen.any():
+        raise StoreError(f"{store.path}: none of its {len(store)} rows has {work.needed}")
+    if ply is not None and not (row < len(store) and work.seen[row]):
+        raise UsageError(f"row {row} of {store.path} cannot be fitted: {work.seen.sum()} of {len(store)} rows can")
+    made_of = json.dumps({"store": store.attributes.get("fingerprint", str(store.path)), "rows": len(store),
+                          "start": start, "checkpoint": checkpoint and os.fspath(checkpoint), "side": side,
+                          "steps": steps})  # fmt: skip
+    found = _Found(len(store), out, source, side, made_of)
+    before = int(found.valid.sum())
+    todo = np.flatnonzero(work.seen & ~found.valid)
+    saved = time.monotonic()
+    try:
+        with Progress(int(work.seen.sum()), before, progress) as bar:
+            for at in range(0, len(todo), _BATCH):
+                rows = todo[at : at + _BATCH]
+                found.put(rows, *work.fit(rows, steps))
+                bar.update(len(rows))
+                if time.monotonic() - saved > _SAVE:
+                    found.save()
+                    saved = time.monotonic()
+    finally:  # stopped or not, what is done is kept
+        if len(todo):
+            found.save()
+    write_meshes(found.meshes, found.valid, source, vertices, ply, row, side)
+    errors = found.arrays["error_mm"][found.valid]
+    return FittedRows(
+        len(store), int(found.valid.sum()), before, work.from_network, time.perf_counter() - begun,
+        float(np.median(found.arrays["depth_mm"][found.valid])),
+        float(np.nanmean(errors)) if np.isfinite(errors).any() else float("nan"),
+    )  # fmt: skip
+
+
+class _Work:
+    """Rows of a store and what their fits begin with."""
+
+    def __init__(
+        self, store: Store, start: Start, checkpoint: str | os.PathLike[str] | None, side: Side, device: str
+    ) -> None:
+        self.store, self.left = store, side == "left"
+        valid = np.asarray(store.column("valid"), bool)
+        own = set(store.skeleton.common_names) >= set(_MSRA.common_names)
+        if start == "joints" and not own:
+            store.skeleton.mapping_to(_MSRA)  # says which joints lack
+        self.order = list(store.skeleton.mapping_to(_MSRA)) if own and start != "network" else None
+        self.labels = list(store.skeleton.mapping_to(_MSRA)) if own else None
+        labelled = valid & np.isfinite(np.asarray(store.column("joints"))).all(axis=(1, 2))
+        self.seen = labelled if start == "joints" else valid
+        self.needed = "a crop and joints: begin with --start network" if start == "joints" else "a crop"
+        self.from_network = 0
+        self.predictor = None
+        if self.order is None or not labelled[self.seen].all():
+            self.predictor = _predictor(checkpoint, device)
+            self._check(self.predictor)
+
+    def _check(self, predictor: Predictor) -> None:
+        made = self.store.attributes["crop"]
+        for key in ("projection", "half_side"):
+            if predictor.crop_settings[key] != made[key]:
+                raise StoreError(
+                    f"{self.store.path} has crops of {key} {made[key]}, the network that fits begin with has learnt "
+                    f"{predictor.crop_settings[key]}: build the store so, give a --checkpoint that was trained on "
+                    "such a store, or use --start joints where the store has labels of 21 joints"
+                )
+
+    def fit(self, rows: NDArray[np.int64], steps: int) -> tuple[DepthFit, NDArray[np.float64]]:
+        """Hands of some rows, and how far their joints are from the store's, mm; right hands, whatever the side."""
+        samples = [self.store[int(i)] for i in rows]
+        crops = [_mirrored(s.crop) if self.left else s.crop for s in samples]
+        known = np.full((len(rows), 21, 3), np.nan)
+        if self.labels is not None:
+            known = np.stack([c.joints_mm for c in crops])[:, self.labels].astype(np.float64)
+        begin = known.copy() if self.order is not None else np.full_like(known, np.nan)
+        deviation = np.full(len(rows), LABELS)
+        lacking = np.asarray(~np.isfinite(begin).all(axis=(1, 2)))
+        if lacking.any() and self.predictor is not None:
+            begin[lacking] = _joints_of(self.predictor, [crops[k] for k in np.flatnonzero(lacking)])
+            deviation[lacking] = NETWORK
+            self.from_network += int(lacking.sum())
+        fit = fit_crops(crops, begin, deviation, steps=steps)
+        return fit, np.sqrt(((fit.joints - known) ** 2).sum(-1)).mean(axis=1)
+
+
+class _Found:
+    """Fitted hands of a store, and the file that holds them."""
+
+    def __init__(
+        self, count: int, out: str | os.PathLike[str], source: str | os.PathLike[str], side: Side, made_of: str
+    ) -> None:
+        self.out, self.source, self.side, self.made_of = out, source, side, made_of
+        shapes = {"angles": (23,), "roots": (5, 3), "lengths": (5, 3), "girth": (), "turn": (4,), "wrist": (3,),
+                  "error_mm": (), "proportions": (8,), "depth_mm": (), "joints": (21, 3)}  # fmt: skip
+        self.arrays = {name: np.full((count, *shape), np.nan, np.float32) for name, shape in shapes.items()}
+        self.valid = np.zeros(count, bool)
+        self._mirror = np.array([-1, 1, 1] if side == "left" else [1, 1, 1], np.float32)
+        self._go_on()
+
+    def _go_on(self) -> None:
+        """With what an earlier run of the same work has left."""
+        try:
+            with np.load(self.out) as kept:
+                if "made_of" in kept and str(kept["made_of"]) == self.made_of:
+                    arrays, valid = {name: kept[name] for name in self.arrays}, kept["valid"]
+                    if (
+                        all(arrays[n].shape == a.shape for n, a in self.arrays.items())
+                        and valid.shape == self.valid.shape
+                    ):
+                        self.arrays, self.valid = arrays, valid
+        except (OSError, ValueError, KeyError, EOFError):
+            return  # nothing is there, or nothing of use: `check_places` has seen that it may be replaced
+
+    def put(self, rows: NDArray[np.int64], fit: DepthFit, error_mm: NDArray[np.float64]) -> None:
+        """Keep the hands of some rows."""
+        bones = HandLayer().make_bones(torch.from_numpy(fit.proportions), torch.from_numpy(fit.lengths))
+        girth = bones.girth[..., [0, 2]].mean(dim=(1, 2)).numpy()
+        values: dict[str, Any] = {**fit._asdict(), "roots": bones.roots.numpy(), "girth": girth, "error_mm": error_mm}
+        values["joints"] = values["joints"] * self._mirror
+        for name, array in self.arrays.items():
+            array[rows] = values[name]
+        self.valid[rows] = True
+
+    def save(self) -> None:
+        """Write them."""
+        with replacing(self.out, OURS, [self.source]) as new, open(new, "wb") as file:
+            np.savez_compressed(file, valid=self.valid, side=np.array(self.side), made_of=np.array(self.made_of),
+                                **self.arrays)  # type: ignore[arg-type] # fmt: skip
+
+    def meshes(self, part: slice) -> NDArray[np.float32]:
+        """Of some of the valid rows, counted among them."""
+        at = np.flatnonzero(self.valid)[part]
+        return DepthFit(*(self.arrays[name][at] for name in DepthFit._fields)).vertices()
+
+
+def fit_crops(
+    crops: list[Crop], joints: NDArray[np.floating], joints_mm: float | NDArray[np.floating], *, steps: int = 60
+) -> DepthFit:
+    """`fit_depth` of crops that begin with joints.
+
+    Parameters
+    ----------
+    crops
+        Of right hands, of one size and projection.
+    joints : (N, 21, 3)
+        mm, camera axes, in the order of msra21.
+    joints_mm : number or (N,)
+        Their standard deviation.
+    steps
+        Of the descent.
+    """
+    depth = np.stack([c.depth if c.hand is None else np.where(c.hand, c.depth, BACKGROUND) for c in crops])
+    cubes = np.stack([c.cube.to_array() for c in crops])
+    return fit_depth(
+        depth, cubes, fit_hands(joints), projection=crops[0].projection, joints_mm=joints_mm, steps=steps
+    )
+
+
+class HandOfFrame(NamedTuple):
+    """What `fit_frame` gives.
+
+    Parameters
+    ----------
+    frame
+        With the fitted joints, mm, in the order of msra21.
+    side, confidence, sure
+        As `gmaps.inference.find_hand` saw it.
+    vertices : (V, 3) float32
+        The mesh, mm, camera axes.
+    triangles : (T, 3)
+        Counter-clockwise from outside.
+    depth_mm
+        Median distance of the crop's pixels from the mesh.
+    moved_mm
+        How far, in the mean, joints are from those that the network had found.
+    """
+
+    frame: Frame
+    side: Side
+    confidence: float
+    sure: bool
+    vertices: NDArray[np.float32]
+    triangles: NDArray[np.int64]
+    depth_mm: float
+    moved_mm: float
+
+
+def fit_frame(
+    depth: NDArray[np.float32], camera: Camera, *, name: str = "frame",
+    depth_range: tuple[float, float] = (100.0, 1500.0), center: tuple[float, float, float] | None = None,
+    side: str = "auto", steps: int = 60, device: str = "auto",
+) -> HandOfFrame:  # fmt: skip
+    """Find a hand in one depth image with the network that ships, and fit the hand layer to its depth.
+
+    Parameters
+    ----------
+    depth, camera, name, depth_range, center, side
+        See `gmaps.inference.find_hand`.
+    steps
+        See `fit_depth`.
+    device
+        Of the network.
+
+    Raises
+    ------
+    FrameError
+        Nothing of a hand's size lies in the range, or around the centre.
+    """
+    predictor = load_pretrained(device=device)
+    seen = find_hand(predictor, depth, camera, name=name, side=side, depth_range=depth_range, center=center)
+    settings, joints = predictor.crop_params, seen.frame.joints
+    x, y, z = (float(v) for v in middle(joints))
+    around = Cube((x, y, z), settings.half_side)
+    crop = crop_frame(seen.frame, around, size=settings.size, projection=settings.projection)
+    left = seen.hand.side == "left"
+    own = _mirrored(crop) if left else crop
+    order = list(predictor.skeleton.mapping_to(_MSRA))
+    fit = fit_crops([own], own.joints_mm[None, order], NETWORK, steps=steps)
+    mirror = np.array([-1, 1, 1] if left else [1, 1, 1], np.float32)
+    faces = HandLayer().triangles.numpy()
+    found = fit.joints[0] * mirror
+    return HandOfFrame(
+        Frame(seen.frame.depth, camera, found, name=name), seen.hand.side, seen.hand.confidence, seen.sure,
+        fit.vertices()[0] * mirror, faces[:, ::-1] if left else faces, float(fit.depth_mm[0]),
+        float(np.sqrt(((found - joints[order]) ** 2).sum(-1)).mean()),
+    )  # fmt: skip
+
+
+def _predictor(checkpoint: str | os.PathLike[str] | None, device: str) -> Predictor:
+    if checkpoint is None:
+        return load_pretrained(device=device)
+    predictor = Predictor(checkpoint, device=device)
+    predictor.skeleton.mapping_to(_MSRA)  # refuses one that lacks joints
+    return predictor
+
+
+def _joints_of(predictor: Predictor, crops: list[Crop]) -> NDArray[np.float64]:
+    found = predictor.crops(crops)[:, list(predictor.skeleton.mapping_to(_MSRA))]
+    return found.astype(np.float64)
+
+
+def _mirrored(crop: Crop) -> Crop:
+    """A left hand's crop as a right one's."""
+    (x, y, z), mirror = crop.cube.center, np.array([-1, 1, 1], np.float32)
+    return Crop(
+        np.ascontiguousarray(crop.depth[:, ::-1]), Cube((-x, y, z), crop.cube.half_side), crop.joints_mm * mirror,
+        crop.projection, hand=None if crop.hand is None else np.ascontiguousarray(crop.hand[:, ::-1]),
+    )  # fmt: skip
