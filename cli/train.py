@@ -119,7 +119,7 @@ def _options(group: tuple[Callable[..., Any], ...]) -> Callable[[Callable[..., A
 
 
 @click.command()
-@click.argument("store")
+@click.argument("stores", nargs=-1, required=True, metavar="STORE [STORE ...]")
 @click.option(
     "--model",
     default="geodesic_weighted",
@@ -149,10 +149,13 @@ def _options(group: tuple[Callable[..., Any], ...]) -> Callable[[Callable[..., A
 @_options(_NETWORK)
 @json_option
 def train(
-    store: str, model: str, out: str, device: str, quiet: bool, as_json: bool, params: tuple[tuple[str, Any], ...],
-    weights: tuple[tuple[str, Any], ...], **options: Any,
+    stores: tuple[str, ...], model: str, out: str, device: str, quiet: bool, as_json: bool,
+    params: tuple[tuple[str, Any], ...], weights: tuple[tuple[str, Any], ...], **options: Any,
 ) -> None:  # fmt: skip
-    """Train a network from STORE.
+    """Train a network from STORE, or from several as one.
+
+    Of several, crops are of one size, cube and projection, and joints are matched by name; what frames of one store
+    lack, such as meshes of real hands, is not learnt from them.
 
     The same command again goes on where a run was stopped. RUN gets best.pt, of the smallest validation error,
     last.pt and log.csv. On several GPUs: `torchrun --nproc-per-node 4 -m gmaps.cli train ...`.
@@ -163,6 +166,7 @@ def train(
     from gmaps.nets.registry import NamedNetwork
     from gmaps.store import open_store
     from gmaps.training.fit import train as run
+    from gmaps.training.joined import join_stores
     from gmaps.training.loss import LossParams
     from gmaps.training.params import TrainParams
 
@@ -173,7 +177,15 @@ def train(
             raise click.UsageError(f"--weight {name}={weight}: a weight is a number")
     loss = LossParams(**{k: options.pop(k) for k in _names(_LOSS)}, weights=dict(weights))
     how = TrainParams(**{k: options.pop(k) for k in _names(_TRAINING)}, loss=loss)
-    ended = run(open_store(store), Path(out), network, how, device=device, progress=not quiet, **options)
+    ended = run(
+        join_stores([open_store(s) for s in stores]),
+        Path(out),
+        network,
+        how,
+        device=device,
+        progress=not quiet,
+        **options,
+    )
     if as_json:
         print_json({**asdict(ended), "waiting": ended.waited / max(ended.seconds, 1e-9)})
     else:

@@ -20,6 +20,7 @@ from gmaps.shared_memory import check_shared_memory, full
 from gmaps.store import Store
 from gmaps.training.collate import Item, collate
 from gmaps.training.dataset import GuidanceDataset
+from gmaps.training.joined import JoinedStore
 from gmaps.training.sampler import BlockShuffle, UniformShuffle
 from gmaps.training.worker_files import PREFETCH, require_files
 
@@ -70,6 +71,8 @@ def make_dataset(
             f"the network wants {', '.join(absent)}, and {store.path} has only {', '.join(known)} and maps/KIND: "
             "use a store of a data set that has them"
         )
+    if isinstance(store, JoinedStore):
+        _refuse_gaps(store, network)
     kinds = [kind for kind in map_kinds(names) if kind not in elsewhere]
     on_the_fly = on_the_fly or augment is not None
     missing = [name for name in kinds if name not in store.maps]
@@ -85,6 +88,16 @@ def make_dataset(
     return GuidanceDataset(
         store, kinds, on_the_fly=on_the_fly and bool(kinds), augment=augment, transform=transform, arrays=arrays
     )
+
+
+def _refuse_gaps(store: JoinedStore, network: Network) -> None:
+    """What a network learns may be unknown of some frames; what it reads may not."""
+    for name in further_arrays((*network.inputs, *network.training_inputs)):
+        if name in store.lacking:
+            raise StoreError(
+                f"the network reads {name}, which {', '.join(store.lacking[name])} does not hold: "
+                "train on stores that all do"
+            )
 
 
 def needs_depth_alone(store: Store, network: Network) -> bool:

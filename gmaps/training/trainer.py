@@ -35,6 +35,7 @@ from gmaps.training.feed import (
     to_device,
 )  # fmt: skip
 from gmaps.training.interrupt import Interrupt
+from gmaps.training.joined import JoinedStore
 from gmaps.training.judge import predict_batches
 from gmaps.training.log import Log, Tally
 from gmaps.training.loss import gradient_norms, mean_error_mm, weighted
@@ -113,6 +114,7 @@ class Trainer:
         return "\n".join(printable(line, lines=False) for line in [
             f"frames      {len(self.learn):,} of {people(self.data, self.learn, 3)}, of {self.store.path}"
             + (f"; {blank:,} of them without labels" if blank else ""),
+            *self._lacking(),
             f"validation  {judged} (--validation {p.validation})",
             f"network     {name}, {count_parameters(net):,} parameters; reads {', '.join(net.inputs)}; "
             f"learns {', '.join(net.targets)}",
@@ -122,6 +124,11 @@ class Trainer:
             f"weights     {', '.join(f'{k} {v:g}' for k, v in net.weights.items())}",
             f"steps       {len(self.batches):,} an epoch, of {p.batch * self.device.world} frames; {length}",
         ])  # fmt: skip
+
+    def _lacking(self) -> list[str]:
+        """What of several stores not all give to learn from."""
+        known = self.store.lacking if isinstance(self.store, JoinedStore) else {}
+        return [f"lacking     {n} in {', '.join(known[n])}" for n in self.net.targets if n in known]
 
     def run(self, progress: bool = True) -> RunState:
         """Train to the end; Ctrl-C keeps a checkpoint and goes through."""
