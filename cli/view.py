@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from ._common import find_store
+from ._page import page_options, serve_page
 from ._terminal import echo, printable
 
 if TYPE_CHECKING:
@@ -23,38 +22,25 @@ if TYPE_CHECKING:
 @click.option("--checkpoint", metavar="C", help="A network that predicts a store's joints as they are looked at.")
 @click.option("--model", metavar="MODULE:NAME", help="Where the checkpoint is of a network of your own.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda: of the checkpoint.")
-@click.option("--port", type=click.IntRange(1, 65535), help="By default a free one.")
-@click.option("--open/--no-open", "opens", default=None, help="Open the page in the browser; by default where this "
-              "session has a screen.")  # fmt: skip
+@page_options
 def view(what: str | None, port: int | None, opens: bool | None, **options: Any) -> None:
     """Show a STORE, a RUN (or a folder of runs), or a RECORDING of `gmaps track` in the browser.
 
     The page is served to this machine alone, at an address that only this terminal knows. Without an argument it is
     the only store here, or $GMAPS_STORE. Ctrl-C ends it.
     """
-    from gmaps.viewer.server import ViewServer
     from gmaps.viewer.target import kind_of
 
     path = str(find_store(None)) if what is None else what
     kind = kind_of(path)
     _refuse_idle(kind, options)
-    server = ViewServer(port or 0)
     try:
-        echo(server.address)
-        sys.stdout.flush()
-        if opens or (opens is None and _has_screen()):
-            _open(server.address)
-        echo(f"{path} is shown at this address, to this machine alone; Ctrl-C ends it", err=True)
-        try:
+        with serve_page(port, opens, err=False) as server:
+            echo(f"{path} is shown at this address, to this machine alone; Ctrl-C ends it", err=True)
             server.show(_site(kind, path, options))
-        except Exception as error:
-            server.fail(error)
-            raise
-        threading.Event().wait()
+            threading.Event().wait()
     except KeyboardInterrupt:
         pass  # as it is meant to end
-    finally:
-        server.stop()
 
 
 def _refuse_idle(kind: str, options: dict[str, Any]) -> None:
@@ -79,14 +65,3 @@ def _site(kind: str, path: str, options: dict[str, Any]) -> Site:
     if kind == "recording":
         return open_site.open_recording_site(path, name, predictions=options["predictions"])
     return open_site.open_track_site(path, name) if kind == "track" else open_site.open_run_site(path, name)
-
-
-def _has_screen() -> bool:
-    """Whether a browser can be opened: one in a terminal, on a machine far away, would be in the way."""
-    return sys.platform == "darwin" or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
-
-
-def _open(address: str) -> None:
-    import webbrowser
-
-    threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()

@@ -213,3 +213,28 @@ class Browser:
                 break
             time.sleep(0.02)
         self._home.cleanup()
+
+
+def pixels(browser: Browser, selector: str) -> list[int]:
+    """How many pixels of a canvas are painted, and a sum of their values."""
+    found: list[int] = browser.js(
+        f"""(() => {{ const from = document.querySelector({json.dumps(selector)});
+        const to = document.createElement('canvas'); to.width = from.width; to.height = from.height;
+        const c = to.getContext('2d'); c.drawImage(from, 0, 0);
+        const d = c.getImageData(0, 0, to.width, to.height).data; let n = 0, s = 0;
+        for (let i = 0; i < d.length; i += 4) if (d[i + 3]) {{ n++; s += d[i] * 3 + d[i + 1] * 5 + d[i + 2] * 7; }}
+        return [n, s]; }})()"""
+    )
+    return found
+
+
+def changed(browser: Browser, selector: str, before: list[int]) -> list[int]:
+    """Waits until a canvas is there and shows something else."""
+    browser.wait(f"document.querySelector({json.dumps(selector)})")
+    end = time.monotonic() + 60
+    while time.monotonic() < end:
+        now = pixels(browser, selector)
+        if now != before and now[0]:
+            return now
+        time.sleep(0.02)
+    raise AssertionError(f"{selector} has not changed: {browser.js('document.body.innerText')}")

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
 from gmaps.datasets.msra.bin_files import CAMERA as MSRA_CAMERA
 from gmaps.datasets.msra.bin_files import parse_joints
+
+if TYPE_CHECKING:
+    from gmaps.viewer.server import Site, ViewServer
+    from tests.browser import Browser
 
 #: Real files of the data sets lie beside the repository, not in it.
 REAL_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
@@ -112,3 +117,50 @@ def nyu_tree(tmp_path: Path) -> Callable[..., Path]:
         return folder.parent
 
     return make
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Chromium without a window; skips where there is none."""
+    from tests.browser import Browser, find_chromium
+
+    opened = Browser(find_chromium())
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def look(browser: Browser) -> Iterator[Callable[..., None]]:
+    """Opens an address; afterwards nothing has gone wrong in its page, and nothing came from elsewhere."""
+    opened: list[tuple[str, tuple[str, ...], Callable[[], None]]] = []
+
+    def look(
+        address: str, behind: str = "", expect: tuple[str, ...] = (), stop: Callable[[], None] = lambda: None
+    ) -> None:
+        opened.append((address, expect, stop))
+        browser.events.clear()
+        browser.resize(1280, 900)
+        browser.open(address + behind)
+
+    yield look
+    for address, expect, stop in opened:
+        problems = [p for p in browser.problems() if not any(e in p for e in expect)]
+        foreign = [r for r in browser.requests() if not r.startswith((address, "about:", "data:"))]
+        browser.open("about:blank")
+        stop()
+        assert problems == []
+        assert foreign == []
+
+
+@pytest.fixture
+def show(look: Callable[..., None]) -> Callable[..., ViewServer]:
+    """Opens a site's page: see `look`."""
+    from gmaps.viewer.server import ViewServer
+
+    def show(site: Site, behind: str = "", expect: tuple[str, ...] = ()) -> ViewServer:
+        server = ViewServer()
+        server.show(site)
+        look(server.address, behind, expect, server.stop)
+        return server
+
+    return show

@@ -32,7 +32,7 @@ class TrackStats(NamedTuple):
 
 
 def track_source(
-    tracker: Tracker, source: Source, note: Callable[[Shot, list[TrackedHand]], None], most: int | None = None
+    tracker: Tracker, source: Source, note: Callable[[Shot, list[TrackedHand], float], None], most: int | None = None
 ) -> TrackStats:
     """Track every frame of a source; Ctrl-C ends it as the end of the source does.
 
@@ -43,7 +43,7 @@ def track_source(
     source
         Frames.
     note
-        Called with each frame and its hands.
+        Called with each frame, its hands, and what it took, ms.
     most
         Stop after so many.
     """
@@ -56,7 +56,7 @@ def track_source(
             spent.append(1e3 * (time.perf_counter() - began))
             seen += bool(hands)
             finds += sum(hand.state == "found" for hand in hands)
-            note(shot, hands)
+            note(shot, hands, spent[-1])
     except KeyboardInterrupt:
         pass
     if not spent:

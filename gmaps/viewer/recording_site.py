@@ -13,7 +13,7 @@ from gmaps.capture.recording import Recording
 from gmaps.errors import PredictionError, UsageError
 from gmaps.viewer.packet import Packet
 from gmaps.viewer.query import Query
-from gmaps.viewer.tracked import SeenHand, Track
+from gmaps.viewer.tracked import Track, hand_arrays, hand_facts, said, surest
 
 if TYPE_CHECKING:
     from gmaps.viewer.server import Answer
@@ -71,7 +71,9 @@ class RecordingSite:
         return {
             "kind": "recording", "name": self.name, "frames": len(self), "depth": self.recording is not None,
             "width": camera.width if camera else 0, "height": camera.height if camera else 0,
-            "tracked": self.track is not None, **hand_facts(self.track),
+            "lens": [camera.fx, camera.fy, camera.cx, camera.cy] if camera else [1, 1, 0, 0], "range": [100, 1500],
+            "tracked": self.track is not None,
+            **(hand_facts((), None) if self.track is None else hand_facts(self.track.joints, self.track.skeleton)),
         }  # fmt: skip
 
     def course(self, query: Query) -> Answer:
@@ -82,9 +84,7 @@ class RecordingSite:
         if self.track is not None:
             times = times or self.track.times
             for k, hands in enumerate(self.track.hands):
-                if hands:
-                    best = max(hands, key=lambda hand: hand.confidence)
-                    sure[k], state[k] = best.confidence, 1 if best.state == "found" else 2
+                sure[k], state[k] = surest(hands)
         return Packet({}, {"time": np.array(times, np.float64), "confidence": sure, "state": state})
 
     def frame(self, query: Query) -> Answer:
@@ -101,22 +101,6 @@ class RecordingSite:
         elif self.track is not None:
             name = self.track.frames[k]
         known = self.recording or self.track
-        if known is not None and hands:
-            arrays["joints"] = np.stack([hand.joints for hand in hands])
-            arrays["uvd"] = known.camera.project(arrays["joints"]).astype(np.float32)
-        return Packet({"k": k, "frame": name, "hands": [_said(hand) for hand in hands]}, arrays)
-
-
-def hand_facts(track: Track | None) -> dict[str, Any]:
-    """Names, bones and colours of the joints."""
-    if track is None:
-        return {"joints": [], "bones": [], "colours": []}
-    skeleton = track.skeleton
-    if skeleton is None:
-        return {"joints": list(track.joints), "bones": [], "colours": ["#f58231"] * len(track.joints)}
-    return {"joints": list(skeleton.joints), "bones": [list(bone) for bone in skeleton.bones],
-            "colours": [skeleton.colour(j) for j in range(len(skeleton))]}  # fmt: skip
-
-
-def _said(hand: SeenHand) -> dict[str, Any]:
-    return {"number": hand.number, "state": hand.state, "side": hand.side, "confidence": hand.confidence}
+        if known is not None:
+            arrays |= hand_arrays(hands, known.camera)
+        return Packet({"k": k, "frame": name, "hands": [said(hand) for hand in hands]}, arrays)

@@ -118,6 +118,12 @@ class ViewServer(ThreadingHTTPServer):
         if self._site.done() and self._site.exception() is None:
             self._site.result().close()
 
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        """End it; where nothing could be shown, the page says why."""
+        if isinstance(error, Exception) and not self._site.done():
+            self.fail(error)
+        self.stop()
+
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A browser that no longer waits is none; anything else is a defect of ours."""
         if not isinstance(sys.exception(), ConnectionError | TimeoutError):

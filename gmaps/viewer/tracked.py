@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 import zipfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -67,6 +69,35 @@ class Track:
     def skeleton(self) -> Skeleton | None:
         """The skeleton of these joints, if it is a known one."""
         return next((s for s in SKELETONS.values() if s.joints == self.joints), None)
+
+
+def hand_facts(joints: Sequence[str], skeleton: Skeleton | None) -> dict[str, Any]:
+    """For a page: names, bones and colours of joints, of a known skeleton or of none."""
+    if skeleton is None:
+        return {"joints": list(joints), "bones": [], "colours": ["#f58231"] * len(joints)}
+    return {"joints": list(joints), "bones": [list(bone) for bone in skeleton.bones],
+            "colours": [skeleton.colour(j) for j in range(len(skeleton))]}  # fmt: skip
+
+
+def hand_arrays(hands: Sequence[SeenHand], camera: Camera) -> dict[str, NDArray[np.float32]]:
+    """For a page: "joints" (n, J, 3), mm, and "uvd", px, px, mm, of a frame's hands; nothing of none."""
+    if not hands:
+        return {}
+    joints = np.stack([hand.joints for hand in hands])
+    return {"joints": joints, "uvd": camera.project(joints).astype(np.float32)}
+
+
+def said(hand: SeenHand) -> dict[str, Any]:
+    """For a page: all but the joints."""
+    return {"number": hand.number, "state": hand.state, "side": hand.side, "confidence": hand.confidence}
+
+
+def surest(hands: Sequence[SeenHand]) -> tuple[float, int]:
+    """Confidence and state, 0 for none, 1 for found, 2 for tracking, of the hand of a frame that is surest."""
+    if not hands:
+        return math.nan, 0
+    best = max(hands, key=lambda hand: hand.confidence)
+    return best.confidence, 1 if best.state == "found" else 2
 
 
 def read_track(path: Path) -> Track:

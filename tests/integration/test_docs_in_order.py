@@ -129,6 +129,7 @@ def write_hands17(root: Path) -> None:
 def test_a_page_runs_as_it_is_printed(page, folder, monkeypatch):
     monkeypatch.chdir(folder)
     monkeypatch.setattr(kind, "_REGISTRY", dict(kind._REGISTRY))
+    monkeypatch.setattr("gmaps.cli.track.PATIENCE", 0.0)  # nobody opens the page of --live
     names: dict[str, Any] = {}
     for language, text in steps(page):
         try:

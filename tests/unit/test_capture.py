@@ -12,6 +12,7 @@ import pytest
 from gmaps.camera import Camera
 from gmaps.capture import Recorder, Shot, open_source
 from gmaps.errors import FrameError, MissingExtraError, UsageError
+from tests.stand_in_realsense import stand_in_realsense
 
 LENS = (100.0, 101.0, 15.5, 11.5)
 RNG = np.random.default_rng(0)
@@ -146,65 +147,9 @@ def test_a_missing_library_names_its_cure(monkeypatch):
         open_source("k4a")
 
 
-def stand_in_realsense(log):
-    """pyrealsense2, as far as its documentation of pipeline, config and depth_sensor goes."""
-    rs = types.ModuleType("pyrealsense2")
-    rs.stream, rs.format = types.SimpleNamespace(depth="depth"), types.SimpleNamespace(z16="z16")
-    intrinsics = types.SimpleNamespace(fx=380.0, fy=381.0, ppx=320.5, ppy=240.5, width=32, height=24)
-
-    class Config:
-        def enable_device(self, serial):
-            log.append(("device", serial))
-
-        def enable_stream(self, *args):
-            log.append(("stream", *args))
-
-    class Profile:
-        def get_device(self):
-            return types.SimpleNamespace(
-                first_depth_sensor=lambda: types.SimpleNamespace(get_depth_scale=lambda: 0.00025)
-            )
-
-        def get_stream(self, stream):
-            assert stream == "depth"
-            return types.SimpleNamespace(
-                as_video_stream_profile=lambda: types.SimpleNamespace(get_intrinsics=lambda: intrinsics)
-            )
-
-    class Depth:
-        def __init__(self, k):
-            self.k = k
-
-        def get_data(self):
-            return IMAGES[self.k]
-
-        def get_timestamp(self):
-            return 1000.0 + 33.0 * self.k
-
-    class Pipeline:
-        def __init__(self):
-            self.k = -1
-
-        def start(self, config):
-            assert isinstance(config, Config)
-            return Profile()
-
-        def wait_for_frames(self, timeout_ms):
-            self.k += 1
-            if self.k == 3:
-                raise RuntimeError(f"Frame didn't arrive within {timeout_ms}")
-            return types.SimpleNamespace(get_depth_frame=lambda: Depth(self.k))
-
-        def stop(self):
-            log.append(("stopped",))
-
-    rs.config, rs.pipeline = Config, Pipeline
-    return rs
-
-
 def test_realsense(monkeypatch):
     log = []
-    monkeypatch.setitem(sys.modules, "pyrealsense2", stand_in_realsense(log))
+    monkeypatch.setitem(sys.modules, "pyrealsense2", stand_in_realsense(log, IMAGES[:3]))
     source = open_source("realsense:0123", fps=60)
     assert log == [("device", "0123"), ("stream", "depth", 640, 480, "z16", 60)]
     assert source.camera == Camera(380.0, 381.0, 320.5, 240.5, 32, 24)

@@ -5,31 +5,19 @@ import json
 import cv2
 import numpy as np
 import pytest
-import torch
 from click.testing import CliRunner
 from gmaps.cli import main
 
 from gmaps.capture import Recorder, Shot
-from gmaps.nets import build_network
-from gmaps.skeleton import get_skeleton
-from gmaps.synth.room import CAMERA, Room
-from gmaps.training.checkpoint import save_checkpoint
-
-LENS = ",".join(str(v) for v in (CAMERA.fx, CAMERA.fy, CAMERA.cx, CAMERA.cy))
+from gmaps.synth.room import CAMERA
+from tests.unit.track_kit import LENS, room_frames, tiny_network
 
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
     folder = tmp_path_factory.mktemp("track")
-    (folder / "frames").mkdir()
-    for k, frame in enumerate(Room(4, frames=6)):
-        cv2.imwrite(str(folder / "frames" / f"{k}.png"), np.rint(frame.depth).astype(np.uint16))
-    torch.manual_seed(0)
-    net = build_network("votes", get_skeleton("msra21"), size=32, widths=(4, 4, 8, 8))
-    save_checkpoint(folder / "net.pt", {
-        "network": "votes", "model": net.origin[1], "skeleton": net.skeleton.to_dict(), "maps": {},
-        "crop": {"size": 32, "half_side": 120.0, "projection": "orthographic"}, "weights": net.state_dict(),
-    })  # fmt: skip
+    room_frames(folder / "frames")
+    tiny_network(folder / "net.pt")
     return folder
 
 

@@ -4,6 +4,7 @@ import { Grid, GRID_KEYS } from "./grid.js";
 import { SamplePage, SAMPLE_KEYS } from "./sample.js";
 import { CurvesPage, CURVE_KEYS } from "./curves.js";
 import { RecordingPage, RECORDING_KEYS } from "./recording.js";
+import { LivePage, LIVE_KEYS } from "./live.js";
 
 const main = document.getElementById("main");
 const help = document.getElementById("help");
@@ -63,6 +64,7 @@ const PAGES = {
   store: storePages,
   runs: (about) => onePage(new CurvesPage(about, main), CURVE_KEYS),
   recording: (about) => onePage(new RecordingPage(about, main), RECORDING_KEYS),
+  live: (about) => onePage(new LivePage(about, main), LIVE_KEYS),
 };
 
 async function begin() {
@@ -76,7 +78,7 @@ async function begin() {
   });
   const about = await attempt(() => ask("about"));
   if (!about) return;
-  document.title = `${about.name} · gmaps view`;
+  document.title = `${about.name} · gmaps ${about.kind === "live" ? "track" : "view"}`;
   document.getElementById("what").textContent = about.name + (about.dataset ? ` (${about.dataset})` : "");
   const route = PAGES[about.kind](about);
   addEventListener("hashchange", route);

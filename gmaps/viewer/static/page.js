@@ -16,7 +16,7 @@ export async function ask(name, params = {}, signal = undefined) {
     throw new Problem(reply.headers.get("Content-Type") === "application/json" ? JSON.parse(text).error : text);
   } catch (error) {
     if (error instanceof Problem || error.name === "AbortError") throw error;
-    throw new Problem("The server does not answer any more. Was gmaps view ended? Start it again, and open its new address.");
+    throw new Problem("The server does not answer any more. Was gmaps ended in its terminal? Start it again, and open its new address.");
   }
 }
 

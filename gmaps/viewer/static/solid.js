@@ -1,4 +1,4 @@
-// The surface of a crop in 3D, as points or as a mesh, to be turned: WebGL 2, and a 2D canvas above it for the joints.
+// The surface of a crop, or of a part of a camera's image, in 3D, as points or as a mesh, to be turned: WebGL 2, and a 2D canvas above it for the joints.
 import { el, fit } from "./page.js";
 import { drawHand, drawMisses } from "./colours.js";
 
@@ -94,6 +94,7 @@ export class Solid {
     if (!this.gl) return;
     this.pixels = [];
     this.points = null;
+    this.middle = [0, 0, 0];
     if (sample?.depth) this.build(sample);
     this.draw();
   }
@@ -104,39 +105,53 @@ export class Solid {
     return [(x - cx) / half, (y - cy) / half, (z - cz) / half];
   }
 
-  build(sample) {
-    const size = sample.depth.shape[0];
+  /** From a pixel of depth d, in units of the cube, to its point: in a crop, or in a part of a camera's image. */
+  placer(sample) {
+    const [rows, columns] = sample.depth.shape;
     const [cx, cy, cz, half] = sample.cube;
+    if (sample.lens) {
+      const [fx, fy, px, py] = sample.lens;
+      return (r, c, d) => [(((c - px) / fx) * (d * half + cz) - cx) / half, (((r - py) / fy) * (d * half + cz) - cy) / half, d];
+    }
     const perspective = this.about.projection === "perspective";
-    const number = new Int32Array(size * size).fill(-1);
-    const points = [];
-    for (let i = 0; i < size * size; i++) {
-      if (!sample.hand[i]) continue;
-      const d = sample.depth[i];
+    return (r, c, d) => {
       const ratio = perspective ? (d * half + cz) / cz : 1;
-      const [u, v] = [((i % size) + 0.5) / size * 2 - 1, (Math.floor(i / size) + 0.5) / size * 2 - 1];
+      const [u, v] = [((c + 0.5) / columns) * 2 - 1, ((r + 0.5) / rows) * 2 - 1];
+      return [((u * half + cx) * ratio - cx) / half, ((v * half + cy) * ratio - cy) / half, d];
+    };
+  }
+
+  build(sample) {
+    const [rows, columns] = sample.depth.shape;
+    const [, , cz, half] = sample.cube;
+    const at = this.placer(sample);
+    const number = new Int32Array(rows * columns).fill(-1);
+    const points = [];
+    for (let i = 0; i < rows * columns; i++) {
+      if (!sample.hand[i]) continue;
       number[i] = this.pixels.length;
       this.pixels.push(i);
-      points.push(((u * half + cx) * ratio - cx) / half, ((v * half + cy) * ratio - cy) / half, d);
+      points.push(...at(Math.floor(i / columns), i % columns, sample.depth[i]));
     }
-    const most = Math.max(STEP_MM / half, (STEP_PIXELS * 2) / size);
+    // A pixel's width in units of the cube.
+    this.grain = sample.lens ? cz / sample.lens[0] / half : 2 / columns;
+    const most = Math.max(STEP_MM / half, STEP_PIXELS * this.grain);
     const index = [];
     const joined = (...corners) => {
       if (corners.some((i) => number[i] < 0)) return;
       const deep = corners.map((i) => sample.depth[i]);
       if (Math.max(...deep) - Math.min(...deep) <= most) index.push(...corners.map((i) => number[i]));
     };
-    for (let r = 0; r + 1 < size; r++) {
-      for (let c = 0; c + 1 < size; c++) {
-        const i = r * size + c;
-        joined(i, i + 1, i + size);
-        joined(i + 1, i + size + 1, i + size);
+    for (let r = 0; r + 1 < rows; r++) {
+      for (let c = 0; c + 1 < columns; c++) {
+        const i = r * columns + c;
+        joined(i, i + 1, i + columns);
+        joined(i + 1, i + columns + 1, i + columns);
       }
     }
     this.points = new Float32Array(points);
-    this.size = size;
-    this.middle = [0, 0, 0];
-    for (let k = 0; k < points.length; k++) this.middle[k % 3] += points[k] / (points.length / 3);
+    // A camera's hand is turned about the middle of its joints, which does not tremble with its outline.
+    if (!sample.lens) for (let k = 0; k < points.length; k++) this.middle[k % 3] += points[k] / (points.length / 3);
     const gl = this.gl;
     gl.bindBuffer(gl.ARRAY_BUFFER, this.buffers.at);
     gl.bufferData(gl.ARRAY_BUFFER, this.points, gl.STATIC_DRAW);
@@ -149,9 +164,10 @@ export class Solid {
   paint(image) {
     if (!this.gl || !this.points) return;
     const colours = new Uint8Array(this.points.length);
+    const [rows, columns] = this.sample.depth.shape;
     this.pixels.forEach((i, k) => {
-      const r = Math.floor((Math.floor(i / this.size) * image.height) / this.size);
-      const c = Math.floor(((i % this.size) * image.width) / this.size);
+      const r = Math.floor((Math.floor(i / columns) * image.height) / rows);
+      const c = Math.floor(((i % columns) * image.width) / columns);
       const from = 4 * (r * image.width + c);
       for (let a = 0; a < 3; a++) colours[3 * k + a] = image.data[from + 3] ? image.data[from + a] : 128;
     });
@@ -202,23 +218,26 @@ export class Solid {
     fit(this.over);
     const context = this.over.getContext("2d");
     context.clearRect(0, 0, width, height);
-    if (!this.points) return;
-    gl.uniformMatrix4fv(this.uniform.turn, false, this.matrix());
-    gl.uniform1f(this.uniform.dot, (1.5 * LENS * this.zoom * width) / this.size);
-    gl.uniform1i(this.uniform.lit, this.mesh ? 1 : 0);
-    if (this.mesh) gl.drawElements(gl.TRIANGLES, this.corners, gl.UNSIGNED_INT, 0);
-    else gl.drawArrays(gl.POINTS, 0, this.points.length / 3);
-    if (this.joints === false) return;
     const s = this.sample;
+    if (!s) return;
+    if (this.points?.length) {
+      gl.uniformMatrix4fv(this.uniform.turn, false, this.matrix());
+      gl.uniform1f(this.uniform.dot, 0.75 * LENS * this.zoom * width * this.grain);
+      gl.uniform1i(this.uniform.lit, this.mesh ? 1 : 0);
+      if (this.mesh) gl.drawElements(gl.TRIANGLES, this.corners, gl.UNSIGNED_INT, 0);
+      else gl.drawArrays(gl.POINTS, 0, this.points.length / 3);
+    }
+    if (this.joints === false) return;
     const screen = (array, j) => {
       if (j < 0 || !Number.isFinite(array[3 * j])) return null;
       const [x, y, w] = this.project(this.unit(array[3 * j], array[3 * j + 1], array[3 * j + 2]));
       return w > 0.1 ? [(x / w + 1) * width / 2, (1 - y / w) * height / 2] : null;
     };
-    drawHand(context, (j) => screen(s.joints, j), this.about, 6 * dense);
+    const each = this.about.joints.length;
+    for (let first = 0; first < s.joints.length / 3; first += each) drawHand(context, (j) => screen(s.joints, first + j), this.about, 6 * dense);
     if (s.predicted && this.guess !== false) {
       const order = this.about.evaluated;
-      drawMisses(context, (j) => screen(s.joints, j), (j) => screen(s.predicted, order.indexOf(j)), this.about.joints.length, 6 * dense);
+      drawMisses(context, (j) => screen(s.joints, j), (j) => screen(s.predicted, order.indexOf(j)), each, 6 * dense);
     }
   }
 
