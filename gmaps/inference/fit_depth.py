@@ -32,6 +32,8 @@ from gmaps.synth.skin import PARTS, hand_mesh
 SENSOR, LABELS, NETWORK = 3.0, 5.0, 12.0
 #: What is farther from the other surface than this, mm, pulls ever less: an arm, a sleeve, a held thing.
 _FAR = 15.0
+#: Pixels farther than this from where the hand begins, mm, are not of it.
+_REACH = 30.0
 #: Depth before which the model may stand without being pushed back, mm.
 _SLACK = 3.0
 #: Pixels of a crop that each step looks at.
@@ -119,7 +121,8 @@ def fit_depth(
     if not 1 <= steps <= 10_000:
         raise UsageError(f"a fit takes 1 to 10,000 steps, got {steps}")
     seen = _Seen.of(torch.from_numpy(np.ascontiguousarray(depth, np.float32)),
-                    torch.from_numpy(np.ascontiguousarray(cube, np.float32)), projection)  # fmt: skip
+                    torch.from_numpy(np.ascontiguousarray(cube, np.float32)), projection,
+                    torch.from_numpy(start.vertices()).float())  # fmt: skip
     model = _Model(start, torch.from_numpy(trusted.copy())[:, None])
     optimizer = torch.optim.Adam(model.free.values(), betas=(0.8, 0.95))
     for step in range(steps):
@@ -183,13 +186,11 @@ class _Model:
         """(N,): what is unlikely of these numbers, whatever the crops show."""
         free = self.free
         off = (hand.joints - self.joints).square().sum(-1)
-        # Of a joint that was named where it cannot be, the pull ends.
-        near = self.joints_mm**2 * torch.log1p(off / (2 * self.joints_mm) ** 2) * 4
         person = (free["proportions"] * (_UNITS["proportions"] / _PERSON)).square().sum(1)
         bones = (free["lengths"] * (_UNITS["lengths"] / _BONE)).square().sum(1)
         bend = (free["angles"] * (_UNITS["angles"] / _BEND)).square().sum(1)
         inside = limit_penalty(hand.angles) / 4.0 + contact_penalty(hand.joints, hand.radii) / 4.0
-        total: Tensor = ((near / self.joints_mm**2).sum(1) + person + bones + bend) + inside
+        total: Tensor = ((off / self.joints_mm**2).sum(1) + person + bones + bend) + inside
         return total
 
 
@@ -199,7 +200,7 @@ class _Seen(NamedTuple):
     Parameters
     ----------
     points : (N, S * S, 3)
-        mm, camera axes, those of the hand first.
+        mm, camera axes, those that may be of the hand first: no farther than `_REACH` from where it begins.
     pixels : (N,)
         How many these are.
     surface : (N, 1, S, S)
@@ -217,19 +218,22 @@ class _Seen(NamedTuple):
     perspective: bool
 
     @classmethod
-    def of(cls, depth: Tensor, cube: Tensor, projection: Projection) -> _Seen:
+    def of(cls, depth: Tensor, cube: Tensor, projection: Projection, begin: Tensor) -> _Seen:
         size = depth.shape[-1]
         grid, hand = grid_of(depth, cube, size, perspective=projection == "perspective")
         if not hand.flatten(1).any(1).all():
             raise UsageError("a crop shows nothing that a hand could be fitted to")
-        first = torch.argsort((~hand).flatten(1).to(torch.uint8), dim=1, stable=True)
-        points = torch.gather(grid.flatten(2).transpose(1, 2), 1, first[..., None].expand(-1, -1, 3))
+        points = grid.flatten(2).transpose(1, 2)
+        own = hand.flatten(1) & torch.stack([_within(p, v) for p, v in zip(points, begin, strict=True)])
+        own = torch.where(own.any(1, keepdim=True), own, hand.flatten(1))
+        first = torch.argsort((~own).to(torch.uint8), dim=1, stable=True)
+        points = torch.gather(points, 1, first[..., None].expand(-1, -1, 3))
         spacing = (2 * cube[:, 3] / size).tolist()
         away = [-signed_edt(mask, step) for mask, step in zip(hand[:, 0].numpy(), spacing, strict=True)]
         outside = torch.from_numpy(np.stack(away))[:, None].clamp(min=0)
         outside = torch.where(hand, 0.0, outside)
         surface = torch.where(hand, grid[:, 2:], torch.inf)
-        return cls(points, hand.flatten(1).sum(1), surface, outside, cube, projection == "perspective")
+        return cls(points, own.sum(1), surface, outside, cube, projection == "perspective")
 
     def distance(self, hand: Hand, triangles: Tensor, step: int) -> Tensor:
         """(N,): how far what is seen and the hand are apart, in squares of the sensor's deviation."""
@@ -289,6 +293,14 @@ def _nearest(points: Tensor, mesh: Tensor, facing: Tensor, step: int) -> Tensor:
     base = vertices.square().sum(-1) + torch.where(facing[:, some], 0.0, 1e8)
     apart = torch.baddbmm(base[:, None], points - middle, vertices.transpose(1, 2), alpha=-2)
     return some[apart.argmin(dim=2)]
+
+
+def _within(points: Tensor, mesh: Tensor) -> Tensor:
+    """(P,) bool: which points may be of a hand that begins here, and not of an arm, a table or a held thing.
+
+    Without this a hand slides onto whatever else is in the cube, which has more pixels.
+    """
+    return torch.cdist(points, mesh[::4]).amin(dim=1) < _REACH
 
 
 def _robust(square: Tensor) -> Tensor:
