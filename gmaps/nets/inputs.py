@@ -63,6 +63,8 @@ def batch_of(
         "maps": {},
     }
     for name in names:
+        if name == "color" and all(crop.color is not None for crop in crops):
+            found[name] = torch.from_numpy(np.stack([np.asarray(crop.color) for crop in crops]))
         if name in DERIVED:
             made = np.stack([DERIVED[name](crop, size or crop.size) for crop in crops])
             found[name] = torch.from_numpy(np.moveaxis(made, -1, 1).copy())

@@ -30,6 +30,9 @@ LAMBDA = {
 FINGERS = 0.2
 #: The logit of a limb where nothing was learnt: one cell in eight.
 _NO_LIMB = -2.0
+#: What of a crop can be read; and the mean and deviation of red, green and blue for which VGG-19's weights were made.
+INPUTS = ("depth", "color")
+_MEAN, _DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 #: Cells around a peak whose heat decides where it is.
 _AROUND = 2
 
@@ -80,17 +83,21 @@ class PoseMachine(Network):
         A file of torchvision's weights of VGG-19 to begin with.
     perspective
         Whether the crops are.
+    input
+        What of a crop the trunk reads: "depth", or "color" of a store that keeps it.
     """
 
     def __init__(
         self, skeleton: Skeleton, groups: str = "", mask: str = "lpm", trunk: str = "vgg19", size: int = 256,
         width: int = 128, stages: int = 6, kernel: int = 7, decay: float = 0.1, decay_epochs: int = 20,
-        pretrained: str = "", perspective: bool = False,
+        pretrained: str = "", perspective: bool = False, input: str = "depth",
     ) -> None:  # fmt: skip
         if groups not in ("", "g1", "g6", "g1g6"):
             raise unknown_name("group of limbs", groups, ("g1", "g6", "g1g6"))
         if mask not in ("lpm", "ldm"):
             raise unknown_name("mask of limbs", mask, ("lpm", "ldm"))
+        if input not in INPUTS:
+            raise unknown_name("input", input, INPUTS)
         if trunk not in TRUNKS:
             raise unknown_name("trunk", trunk, TRUNKS)
         if not (stages >= 2 and stages % 2 == 0 and kernel % 2 == 1 and width >= 4 and 0 <= decay <= 1):
@@ -101,6 +108,7 @@ class PoseMachine(Network):
         own = {
             "groups": groups, "mask": mask, "trunk": trunk, "size": size, "width": width, "stages": stages,
             "kernel": kernel, "decay": decay, "decay_epochs": decay_epochs, "perspective": perspective,
+            "input": input,
         }  # fmt: skip
         half = stages // 2 if groups else 0
         weights = {f"keypoints_{k}": 1.0 for k in range(half + 1, stages + 1)}
@@ -113,7 +121,8 @@ class PoseMachine(Network):
         self.limb_kinds = {part: f"limb_{mask}_{part}" for part in ("g1", "g6") if part in groups}
         self.limb_stages, self.perspective, self.limb_scale = half, perspective, 1.0
         self.decay, self.decay_epochs = decay, decay_epochs
-        self.trunk: Trunk = TRUNKS[trunk](size, width)
+        self.inputs = (input,)
+        self.trunk: Trunk = TRUNKS[trunk](size, width, 3 if input == "color" else 1)
         if pretrained:
             self.trunk.load(pretrained)
         self.limb_channels = {part: get_map(kind).channels(skeleton) for part, kind in self.limb_kinds.items()}
@@ -146,9 +155,22 @@ class PoseMachine(Network):
         """Limbs weigh less from time to time, so that joints are what is learnt in the end."""
         self.limb_scale = self.decay ** (epoch // self.decay_epochs) if self.decay_epochs else 1.0
 
-    def forward(self, depth: Tensor) -> Stages:  # type: ignore[override]
-        """See `Stages`."""
-        features = self.trunk(depth)
+    def check_crops(self, crop: Mapping[str, Any]) -> None:
+        """See `Network.check_crops`."""
+        if self.inputs == ("color",) and not crop.get("color"):
+            raise UsageError(
+                "the store keeps no colour: build it with -O color=on of a data set that has some, such as dexycb, "
+                "or of panoptic, onehand10k or nsrm; or leave out -P input=color"
+            )
+        if self.inputs == ("depth",) and crop.get("flat"):
+            raise UsageError("the store holds colour and no depth: say -P input=color")
+
+    def forward(self, crop: Tensor) -> Stages:  # type: ignore[override]
+        """See `Stages`; depth (B, 1, S, S), or colours (B, S, S, 3) uint8."""
+        if self.inputs == ("color",):
+            crop = crop.movedim(-1, 1).float() / 255
+            crop = (crop - crop.new_tensor(_MEAN)[:, None, None]) / crop.new_tensor(_DEVIATION)[:, None, None]
+        features = self.trunk(crop)
         found = Stages([], [], features)
         seen, structure = [features], []
         for k, stage in enumerate(self.stages):
@@ -191,7 +213,10 @@ class PoseMachine(Network):
         return target
 
     def decode(self, output: Stages, batch: Mapping[str, Any]) -> Tensor:
-        """(B, J, 3) mm: the middle of the heat around each peak of the last stage, at the depth of the hand there."""
+        """(B, J, 3) mm: the middle of the heat around each peak of the last stage, at the depth of the hand there.
+
+        Of crops without depth, u, v in pixels and 1, as their joints are.
+        """
         heat = output.keypoints[-1].float()
         n, joints, size, _ = heat.shape
         depth = batch["depth"].float()
@@ -228,23 +253,35 @@ def _begin_empty(layer: nn.Conv2d, bias: float) -> None:
 
 def _cpm(
     skeleton: Skeleton, *, trunk: str = "vgg19", size: int = 256, width: int = 128, stages: int = 6, kernel: int = 7,
-    pretrained: str = "", perspective: bool = False,
+    pretrained: str = "", perspective: bool = False, input: str = "depth",
 ) -> PoseMachine:  # fmt: skip
     return PoseMachine(
         skeleton, trunk=trunk, size=size, width=width, stages=stages, kernel=kernel, pretrained=pretrained,
-        perspective=perspective,
+        perspective=perspective, input=input,
     )  # fmt: skip
 
 
 def _nsrm(
     skeleton: Skeleton, *, groups: str = "g1g6", mask: str = "lpm", trunk: str = "vgg19", size: int = 256,
     width: int = 128, stages: int = 6, kernel: int = 7, decay: float = 0.1, decay_epochs: int = 20,
-    pretrained: str = "", perspective: bool = False,
+    pretrained: str = "", perspective: bool = False, input: str = "depth",
 ) -> PoseMachine:  # fmt: skip
     if not groups:
         raise UsageError("nsrm learns limbs, of groups g1, g6 or g1g6; without them it is the network cpm")
     return PoseMachine(
-        skeleton, groups, mask, trunk, size, width, stages, kernel, decay, decay_epochs, pretrained, perspective
+        skeleton,
+        groups,
+        mask,
+        trunk,
+        size,
+        width,
+        stages,
+        kernel,
+        decay,
+        decay_epochs,
+        pretrained,
+        perspective,
+        input,
     )
 
 

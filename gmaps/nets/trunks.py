@@ -16,7 +16,7 @@ _VGG = (64, 64, 0, 128, 128, 0, 256, 256, 256, 256, 0, 512, 512, 512, 512)
 
 
 class Trunk(nn.Module):
-    """A crop (B, 1, S, S), resized where it is of another size, to features (B, C, S / step, S / step).
+    """A crop (B, 1 or 3, S, S), resized where it is of another size, to features (B, C, S / step, S / step).
 
     Parameters
     ----------
@@ -28,23 +28,25 @@ class Trunk(nn.Module):
         The layers.
     colours
         Channels that they read; depth is given as often.
+    loads
+        Whether torchvision has weights of it.
     """
 
-    def __init__(self, size: int, step: int, body: nn.Module, colours: int = 1) -> None:
+    def __init__(self, size: int, step: int, body: nn.Module, colours: int = 1, loads: bool = False) -> None:
         super().__init__()
         if size % step or not 4 <= size // step <= 512:
             raise UsageError(
                 f"the trunk makes one row of {step}: size is a multiple of that, 4 to 512 rows of it, not {size}"
             )
-        self.size, self.step, self.body, self.colours = size, step, body, colours
+        self.size, self.step, self.body, self.colours, self.loads = size, step, body, colours, loads
 
-    def forward(self, depth: Tensor) -> Tensor:
-        """(B, 1, S', S') -> (B, C, H, H)."""
-        if depth.shape[-1] > self.size:
-            depth = functional.adaptive_avg_pool2d(depth, self.size)
-        elif depth.shape[-1] < self.size:
-            depth = functional.interpolate(depth, size=(self.size, self.size))
-        found: Tensor = self.body(depth.expand(-1, self.colours, -1, -1))
+    def forward(self, crop: Tensor) -> Tensor:
+        """(B, 1 or 3, S', S') -> (B, C, H, H)."""
+        if crop.shape[-1] > self.size:
+            crop = functional.adaptive_avg_pool2d(crop, self.size)
+        elif crop.shape[-1] < self.size:
+            crop = functional.interpolate(crop, size=(self.size, self.size))
+        found: Tensor = self.body(crop.expand(-1, self.colours, -1, -1))
         return found
 
     def load(self, path: str) -> None:
@@ -55,7 +57,7 @@ class Trunk(nn.Module):
         UsageError
             It cannot be read, or holds other layers; or this trunk has none that fit.
         """
-        if self.colours != 3:
+        if not self.loads:
             raise UsageError("pretrained weights are of the trunk vgg19: leave out pretrained, or say trunk=vgg19")
         try:
             state = torch.load(path, map_location="cpu", weights_only=True)
@@ -114,8 +116,11 @@ def crop_encoder(
     return nn.Sequential(*layers, nn.Flatten())
 
 
-def vgg19(size: int, width: int) -> Trunk:
-    """VGG-19's layers to the end of its fourth block, numbered as torchvision's are, and three more."""
+def vgg19(size: int, width: int, colours: int = 1) -> Trunk:
+    """VGG-19's layers to the end of its fourth block, numbered as torchvision's are, and three more.
+
+    It reads three channels, of depth as of colour.
+    """
     layers: list[nn.Module] = []
     before = 3
     for channels in _VGG:
@@ -128,17 +133,17 @@ def vgg19(size: int, width: int) -> Trunk:
         layers += [layer, nn.ReLU(inplace=True)]
         before = channels
     last = nn.Sequential(conv(2, before, 512, 3), conv(2, 512, 512, 3), conv(2, 512, width, 3))
-    return Trunk(size, 8, nn.Sequential(nn.Sequential(*layers), last), 3)
+    return Trunk(size, 8, nn.Sequential(nn.Sequential(*layers), last), 3, loads=True)
 
 
-def handmap(size: int, width: int) -> Trunk:
-    """HandMap's stem."""
+def handmap(size: int, width: int, colours: int = 1) -> Trunk:
+    """HandMap's stem, of depth or of colours."""
     if width % 4:
         raise UsageError(f"the trunk handmap has a width that is a multiple of 4, not {width}")
     body = nn.Sequential(
-        conv(2, 1, 16, 5, stride=2), conv(2, 16, 32, 3), pool(2), conv(2, 32, width, 3), Residual(width, 2)
+        conv(2, colours, 16, 5, stride=2), conv(2, 16, 32, 3), pool(2), conv(2, 32, width, 3), Residual(width, 2)
     )
-    return Trunk(size, 4, body)
+    return Trunk(size, 4, body, colours)
 
 
-TRUNKS: dict[str, Callable[[int, int], Trunk]] = {"vgg19": vgg19, "handmap": handmap}
+TRUNKS: dict[str, Callable[[int, int, int], Trunk]] = {"vgg19": vgg19, "handmap": handmap}

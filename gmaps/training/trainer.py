@@ -305,5 +305,10 @@ def _make(network: Recipe | Network, store: Store, params: TrainParams) -> Netwo
             f"a checkpoint cannot hold the network's parameters ({error}): use numbers, texts and lists of them"
         ) from None
     net.check_crops(store.attributes["crop"])
+    if store.flat and "depth" in net.inputs:
+        raise UsageError(
+            f"{store.path} has colour and no depth, which the network reads: train --model cpm or nsrm with -P "
+            "input=color, or crossmodal_vae with pairs of color"
+        )
     net.weights, net.pose_loss = params.loss.of(net.weights), params.loss.pose
     return net

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+
+import cv2
 import numpy as np
 import pytest
 from click.testing import CliRunner
@@ -13,10 +16,12 @@ from gmaps.skeleton import get_skeleton
 
 torch = pytest.importorskip("torch")
 
+from gmaps.inference import Predictor  # noqa: E402
 from gmaps.nets import build_network  # noqa: E402
 from gmaps.nets.pose_machine import FINGERS, LAMBDA, Stages  # noqa: E402
 from gmaps.nets.registry import NamedNetwork  # noqa: E402
 from gmaps.nets.trunks import vgg19  # noqa: E402
+from gmaps.training import GuidanceDataset, collate  # noqa: E402
 from gmaps.training.fit import train  # noqa: E402
 from gmaps.training.log import read_log  # noqa: E402
 from gmaps.training.params import TrainParams  # noqa: E402
@@ -33,8 +38,6 @@ def store(tmp_path_factory):
 
 
 def batch_of(store):
-    from gmaps.training import GuidanceDataset, collate
-
     data = GuidanceDataset(store, KINDS)
     return collate([data[k] for k in range(4)])
 
@@ -205,3 +208,95 @@ def test_eight_hands_are_learnt_by_heart_in_sixty_steps(tmp_path, model):
         optimizer.step()
     found = net.decode(net(batch["depth"]), batch) - batch["joints_mm"]
     assert found[..., :2].norm(dim=-1).mean() < 9
+
+
+# --- colour ----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def colored(tmp_path_factory):
+    """Pictures of 24 hands: a dot at each joint, whose colour says which it is; and their store."""
+    root = tmp_path_factory.mktemp("panoptic")
+    for folder in ("imgs", "annotations"):
+        (root / folder).mkdir()
+    rng, images, hands = np.random.default_rng(0), [], []
+    colours = np.linspace(0, 255, 21)
+    for k in range(24):
+        uv = rng.uniform(20, 108, (21, 2)).round()
+        picture = np.full((128, 128, 3), 90, np.uint8)
+        for j, (u, v) in enumerate(uv.astype(int)):
+            cv2.circle(picture, (u, v), 4, (colours[j], colours[-1 - j], 255), -1)
+        cv2.imwrite(str(root / "imgs" / f"{k}.png"), picture)
+        images.append({"id": k, "file_name": f"{k}.png"})
+        points = np.column_stack([uv, np.ones(21)])
+        hands.append({"id": k, "image_id": k, "keypoints": points.ravel().tolist()})
+    said = json.dumps({"images": images, "annotations": hands})
+    (root / "annotations" / "panoptic_train.json").write_text(said)
+    gmaps.build("panoptic", root / "s.zarr", ("heatmap", "limb_lpm_g1", "limb_lpm_g6"), root=root, split="train",
+                workers=0, map_size=8, crop_size=32, progress=False)  # fmt: skip
+    return root / "s.zarr"
+
+
+def test_the_trunks_read_colour_as_its_weights_were_trained():
+    net = build_network("cpm", SKELETON, **SMALL, input="color")
+    assert net.inputs == ("color",)
+    assert net.trunk.colours == 3
+    seen = []
+    net.trunk.register_forward_pre_hook(lambda _, args: seen.append(args[0]))
+    net(torch.tensor([0, 128, 255], dtype=torch.uint8).expand(2, 32, 32, 3))
+    want = [(0 - 0.485) / 0.229, (128 / 255 - 0.456) / 0.224, (1 - 0.406) / 0.225]
+    torch.testing.assert_close(seen[0][0, :, 5, 7], torch.tensor(want))
+    again = build_network(net.origin[0], SKELETON, **net.origin[1])
+    assert again.inputs == ("color",)
+    assert build_network("nsrm", SKELETON, **SMALL | {"trunk": "vgg19"}, input="color").trunk.loads
+    with pytest.raises(UsageError, match="leave out pretrained"):
+        build_network("cpm", SKELETON, **SMALL, input="color", pretrained="x.pth")
+    with pytest.raises(UsageError, match="input"):
+        build_network("cpm", SKELETON, **SMALL, input="colour")
+
+
+@pytest.mark.parametrize("model", ["cpm", "nsrm"])
+def test_colour_alone_is_trained_predicted_and_judged(colored, tmp_path, model):
+    given = f"-P input=color -P trunk=handmap -P size=32 -P width=8 -P kernel=3 --batch 8 --out {tmp_path}/r"
+    given += " --validation 0 --workers 0 --device cpu --patience 0 --augment rotation=10"
+    run("train", colored, "--model", model, *given.split(), "--epochs", 1)
+    run("train", colored, "--model", model, *given.split(), "--epochs", 2)
+    run("predict", colored, "--checkpoint", tmp_path / "r", "--out", tmp_path / "p.txt")
+    values = np.loadtxt(tmp_path / "p.txt").reshape(24, 21, 3)
+    assert (values[..., 2] == 1).all()
+    said = json.loads(run("evaluate", tmp_path / "p.txt", "--groundtruth", colored, "--metric", "pck", "--json"))
+    assert 0 <= said["pck_sigmas"]["mean"] <= 1
+
+
+def test_heat_of_colour_crops_is_read_out_in_pixels(colored):
+    store = gmaps.open_store(colored)
+    net = build_network("cpm", store.skeleton, **SMALL, input="color")
+    data = GuidanceDataset(store, ("heatmap",), arrays=("color",))
+    batch = collate([data[k] for k in range(4)])
+    found = net.decode(Stages([batch["maps"]["heatmap"]], [], torch.zeros(4, 1, 8, 8)), batch)
+    cell = 2 * batch["cube"][:, 3:] / 8
+    assert ((found - batch["joints_mm"]).norm(dim=-1) < 0.75 * cell).all()
+
+
+def test_stores_that_cannot_be_read_are_refused_with_the_cure(store, colored, tmp_path):
+    how = TrainParams(epochs=1, batch=4, workers=0, validation="0")
+    flags = {"progress": False, "device": "cpu"}
+    with pytest.raises(UsageError, match=r"no colour.*-O color=on.*leave out -P input=color"):
+        train(gmaps.open_store(store), tmp_path / "a", NamedNetwork("cpm", {**SMALL, "input": "color"}), how, **flags)
+    with pytest.raises(UsageError, match="-P input=color"):
+        train(gmaps.open_store(colored), tmp_path / "b", NamedNetwork("cpm", SMALL), how, **flags)
+    with pytest.raises(UsageError, match=r"colour and no depth, which the network reads.*input=color"):
+        train(gmaps.open_store(colored), tmp_path / "c", NamedNetwork("baseline"), how, **flags)
+
+
+def test_a_predictor_reads_the_colour_of_crops(colored, tmp_path):
+    store = gmaps.open_store(colored)
+    how = TrainParams(epochs=1, batch=8, workers=0, validation="0")
+    network = NamedNetwork("cpm", {**SMALL, "input": "color"})
+    train(store, tmp_path / "r", network, how, progress=False, device="cpu")
+    predictor = Predictor(tmp_path / "r", device="cpu")
+    found = predictor.crops([store[k].crop for k in range(3)])
+    np.testing.assert_allclose(found, predictor.store(store).joints[:3], atol=1e-3)
+    bare = gmaps.Crop(store[0].depth, store[0].cube, store[0].joints)
+    with pytest.raises(UsageError, match="reads color"):
+        predictor.crops([bare])
