@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 import gmaps
 from gmaps.frame import Crop
 from gmaps.inference import load_pretrained
+from gmaps.inference.depth_seen import OF_HAND
+from gmaps.inference.fit_crops import fit_crops
 from gmaps.inference.fit_depth import LABELS, NETWORK
-from gmaps.inference.fit_store import fit_crops
 from gmaps.synth.fit_many import fit_hands
-from gmaps.synth.skin import PARTS, hand_mesh
 
 #: Nobody's hands that the shipped network has learnt.
 SEED, PEOPLE = 4711, 64
@@ -33,8 +33,7 @@ def _row(name: str, joints: NDArray[np.floating], mesh: NDArray[np.floating] | N
     off = np.linalg.norm(joints - truth["joints"], axis=-1).mean(axis=1)
     said = f"{off.mean():6.2f} {np.median(off):7.2f} {np.percentile(off, 90):7.2f}"
     if mesh is not None:
-        hand = hand_mesh().vertex_labels != 1 + PARTS.index("forearm")
-        far = np.linalg.norm(mesh - truth["vertices"], axis=-1)[:, hand].mean(axis=1)
+        far = np.linalg.norm(mesh - truth["vertices"], axis=-1)[:, OF_HAND].mean(axis=1)
         said += f"   {far.mean():6.2f} {np.median(far):7.2f}"
     print(f"{name:<44} {said}")
 

@@ -110,7 +110,7 @@ def _fit_frame(path: str, as_json: bool, options: dict[str, Any]) -> None:
     from gmaps.camera import Camera
     from gmaps.formats.outputs import check_place
     from gmaps.formats.ply import MESH, write_ply
-    from gmaps.inference.fit_store import fit_frame
+    from gmaps.inference.fit_frame import fit_frame
     from gmaps.inference.predictor import check_range, read_depth
     from gmaps.skeleton import get_skeleton
 

@@ -1,4 +1,4 @@
-"""Hands fitted to the depth of a store's rows, or of one image: what `gmaps fit --depth` and `--frame` do."""
+"""Hands fitted to the depth of a store's rows: what `gmaps fit --depth` does."""
 
 from __future__ import annotations
 
@@ -11,27 +11,21 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from gmaps.camera import Camera
-from gmaps.crop import crop_frame
 from gmaps.datasets.pose_file import Side
 from gmaps.errors import StoreError, UsageError, unknown_name
 from gmaps.formats.outputs import replacing
-from gmaps.frame import BACKGROUND, Crop, Cube, Frame
-from gmaps.inference.detector import middle
-from gmaps.inference.fit_depth import LABELS, NETWORK, DepthFit, fit_depth
+from gmaps.inference.fit_crops import MSRA, fit_crops, joints_of, mirrored
+from gmaps.inference.fit_depth import LABELS, NETWORK, DepthFit
 from gmaps.inference.predictor import Predictor
-from gmaps.inference.shipped import find_hand, load_pretrained
+from gmaps.inference.shipped import load_pretrained
 from gmaps.nets.hand_layer import HandLayer
 from gmaps.pipeline.fit_source import OURS, check_places, write_meshes
 from gmaps.pipeline.progress import Progress
-from gmaps.skeleton import get_skeleton
 from gmaps.store import Store, open_store
-from gmaps.synth.fit_many import fit_hands
 
 Start = Literal["auto", "joints", "network"]
 #: Hands at a time, and seconds after which what is done is written.
 _BATCH, _SAVE = 16, 30.0
-_MSRA = get_skeleton("msra21")
 
 
 class FittedRows(NamedTuple):
@@ -144,11 +138,11 @@ class _Work:
     ) -> None:
         self.store, self.left = store, side == "left"
         valid = np.asarray(store.column("valid"), bool)
-        own = set(store.skeleton.common_names) >= set(_MSRA.common_names)
+        own = set(store.skeleton.common_names) >= set(MSRA.common_names)
         if start == "joints" and not own:
-            store.skeleton.mapping_to(_MSRA)  # says which joints lack
-        self.order = list(store.skeleton.mapping_to(_MSRA)) if own and start != "network" else None
-        self.labels = list(store.skeleton.mapping_to(_MSRA)) if own else None
+            store.skeleton.mapping_to(MSRA)  # says which joints lack
+        self.order = list(store.skeleton.mapping_to(MSRA)) if own and start != "network" else None
+        self.labels = list(store.skeleton.mapping_to(MSRA)) if own else None
         labelled = valid & np.isfinite(np.asarray(store.column("joints"))).all(axis=(1, 2))
         self.seen = labelled if start == "joints" else valid
         self.needed = "a crop and joints: begin with --start network" if start == "joints" else "a crop"
@@ -159,19 +153,18 @@ class _Work:
             self._check(self.predictor)
 
     def _check(self, predictor: Predictor) -> None:
-        made = self.store.attributes["crop"]
-        for key in ("projection", "half_side"):
-            if predictor.crop_settings[key] != made[key]:
-                raise StoreError(
-                    f"{self.store.path} has crops of {key} {made[key]}, the network that fits begin with has learnt "
-                    f"{predictor.crop_settings[key]}: build the store so, give a --checkpoint that was trained on "
-                    "such a store, or use --start joints where the store has labels of 21 joints"
-                )
+        own, learnt = self.store.attributes["crop"]["projection"], predictor.crop_settings["projection"]
+        if own != learnt:
+            raise StoreError(
+                f"{self.store.path} has crops in {own} projection, the network that fits begin with has learnt "
+                f"{learnt} ones: build the store so, give a --checkpoint that was trained on such a store, or use "
+                "--start joints where the store has labels of 21 joints"
+            )
 
     def fit(self, rows: NDArray[np.int64], steps: int) -> tuple[DepthFit, NDArray[np.float64]]:
         """Hands of some rows, and how far their joints are from the store's, mm; right hands, whatever the side."""
         samples = [self.store[int(i)] for i in rows]
-        crops = [_mirrored(s.crop) if self.left else s.crop for s in samples]
+        crops = [mirrored(s.crop) if self.left else s.crop for s in samples]
         known = np.full((len(rows), 21, 3), np.nan)
         if self.labels is not None:
             known = np.stack([c.joints_mm for c in crops])[:, self.labels].astype(np.float64)
@@ -179,7 +172,7 @@ class _Work:
         deviation = np.full(len(rows), LABELS)
         lacking = np.asarray(~np.isfinite(begin).all(axis=(1, 2)))
         if lacking.any() and self.predictor is not None:
-            begin[lacking] = _joints_of(self.predictor, [crops[k] for k in np.flatnonzero(lacking)])
+            begin[lacking] = joints_of(self.predictor, [crops[k] for k in np.flatnonzero(lacking)])
             deviation[lacking] = NETWORK
             self.from_network += int(lacking.sum())
         fit = fit_crops(crops, begin, deviation, steps=steps)
@@ -236,116 +229,9 @@ class _Found:
         return DepthFit(*(self.arrays[name][at] for name in DepthFit._fields)).vertices()
 
 
-def fit_crops(
-    crops: list[Crop], joints: NDArray[np.floating], joints_mm: float | NDArray[np.floating], *, steps: int = 60
-) -> DepthFit:
-    """`fit_depth` of crops that begin with joints.
-
-    Parameters
-    ----------
-    crops
-        Of right hands, of one size and projection.
-    joints : (N, 21, 3)
-        mm, camera axes, in the order of msra21.
-    joints_mm : number or (N,)
-        Their standard deviation.
-    steps
-        Of the descent.
-    """
-    depth = np.stack([c.depth if c.hand is None else np.where(c.hand, c.depth, BACKGROUND) for c in crops])
-    cubes = np.stack([c.cube.to_array() for c in crops])
-    return fit_depth(
-        depth, cubes, fit_hands(joints), projection=crops[0].projection, joints_mm=joints_mm, steps=steps
-    )
-
-
-class HandOfFrame(NamedTuple):
-    """What `fit_frame` gives.
-
-    Parameters
-    ----------
-    frame
-        With the fitted joints, mm, in the order of msra21.
-    side, confidence, sure
-        As `gmaps.inference.find_hand` saw it.
-    vertices : (V, 3) float32
-        The mesh, mm, camera axes.
-    triangles : (T, 3)
-        Counter-clockwise from outside.
-    depth_mm
-        Median distance of the crop's pixels from the mesh.
-    moved_mm
-        How far, in the mean, joints are from those that the network had found.
-    """
-
-    frame: Frame
-    side: Side
-    confidence: float
-    sure: bool
-    vertices: NDArray[np.float32]
-    triangles: NDArray[np.int64]
-    depth_mm: float
-    moved_mm: float
-
-
-def fit_frame(
-    depth: NDArray[np.float32], camera: Camera, *, name: str = "frame",
-    depth_range: tuple[float, float] = (100.0, 1500.0), center: tuple[float, float, float] | None = None,
-    side: str = "auto", steps: int = 60, device: str = "auto",
-) -> HandOfFrame:  # fmt: skip
-    """Find a hand in one depth image with the network that ships, and fit the hand layer to its depth.
-
-    Parameters
-    ----------
-    depth, camera, name, depth_range, center, side
-        See `gmaps.inference.find_hand`.
-    steps
-        See `fit_depth`.
-    device
-        Of the network.
-
-    Raises
-    ------
-    FrameError
-        Nothing of a hand's size lies in the range, or around the centre.
-    """
-    predictor = load_pretrained(device=device)
-    seen = find_hand(predictor, depth, camera, name=name, side=side, depth_range=depth_range, center=center)
-    settings, joints = predictor.crop_params, seen.frame.joints
-    x, y, z = (float(v) for v in middle(joints))
-    around = Cube((x, y, z), settings.half_side)
-    crop = crop_frame(seen.frame, around, size=settings.size, projection=settings.projection)
-    left = seen.hand.side == "left"
-    own = _mirrored(crop) if left else crop
-    order = list(predictor.skeleton.mapping_to(_MSRA))
-    fit = fit_crops([own], own.joints_mm[None, order], NETWORK, steps=steps)
-    mirror = np.array([-1, 1, 1] if left else [1, 1, 1], np.float32)
-    faces = HandLayer().triangles.numpy()
-    found = fit.joints[0] * mirror
-    return HandOfFrame(
-        Frame(seen.frame.depth, camera, found, name=name), seen.hand.side, seen.hand.confidence, seen.sure,
-        fit.vertices()[0] * mirror, faces[:, ::-1] if left else faces, float(fit.depth_mm[0]),
-        float(np.sqrt(((found - joints[order]) ** 2).sum(-1)).mean()),
-    )  # fmt: skip
-
-
 def _predictor(checkpoint: str | os.PathLike[str] | None, device: str) -> Predictor:
     if checkpoint is None:
         return load_pretrained(device=device)
     predictor = Predictor(checkpoint, device=device)
-    predictor.skeleton.mapping_to(_MSRA)  # refuses one that lacks joints
+    predictor.skeleton.mapping_to(MSRA)  # refuses one that lacks joints
     return predictor
-
-
-def _joints_of(predictor: Predictor, crops: list[Crop]) -> NDArray[np.float64]:
-    found = predictor.crops(crops)[:, list(predictor.skeleton.mapping_to(_MSRA))]
-    return found.astype(np.float64)
-
-
-def _mirrored(crop: Crop) -> Crop:
-    """A left hand's crop as a right one's."""
-    (x, y, z), mirror = crop.cube.center, np.array([-1, 1, 1], np.float32)
-    return Crop(
-        np.ascontiguousarray(crop.depth[:, ::-1]), Cube((-x, y, z), crop.cube.half_side), crop.joints_mm * mirror,
-        crop.projection, hand=None if crop.hand is None else np.ascontiguousarray(crop.hand[:, ::-1]),
-    )  # fmt: skip

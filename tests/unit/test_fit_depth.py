@@ -10,13 +10,17 @@ from click.testing import CliRunner
 from gmaps.cli import main
 
 import gmaps
+from gmaps.crop import crop_frame
 from gmaps.errors import StoreError, UsageError
+from gmaps.frame import Cube
 from gmaps.synth.fit_many import fit_hands
 
 torch = pytest.importorskip("torch")
 from gmaps.inference import fit_store as module  # noqa: E402
+from gmaps.inference import load_pretrained  # noqa: E402
+from gmaps.inference.fit_crops import fit_crops, mirrored, of_half_side  # noqa: E402
 from gmaps.inference.fit_depth import LABELS, NETWORK, fit_depth  # noqa: E402
-from gmaps.inference.fit_store import fit_crops, fit_store  # noqa: E402
+from gmaps.inference.fit_store import fit_store  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -60,9 +64,9 @@ def test_each_hand_is_fitted_as_if_alone(labelled):
 
 def test_a_left_hand_is_fitted_in_a_mirror(labelled):
     crop = labelled[2].crop
-    left = module._mirrored(crop)
-    np.testing.assert_array_equal(module._mirrored(left).depth, crop.depth)
-    np.testing.assert_array_equal(module._mirrored(left).joints_mm, crop.joints_mm)
+    left = mirrored(crop)
+    np.testing.assert_array_equal(mirrored(left).depth, crop.depth)
+    np.testing.assert_array_equal(mirrored(left).joints_mm, crop.joints_mm)
     assert left.cube.center[0] == -crop.cube.center[0]
 
 
@@ -112,6 +116,26 @@ def test_a_stopped_fit_goes_on_where_it_was(store, tmp_path, monkeypatch):
     assert fit_store(store, out, steps=1, progress=False).before == 0
 
 
+def test_cubes_of_another_size_are_shown_to_the_network_as_it_knows_them(tmp_path):
+    ds = gmaps.load_dataset("synthetic", frames=4)
+    predictor = load_pretrained(device="cpu")
+    frames = [ds.read(k) for k in range(4)]
+    centers = [Cube(tuple(f.joints.mean(axis=0)), 120.0) for f in frames]
+    known = [crop_frame(f, c) for f, c in zip(frames, centers, strict=True)]
+    for half in (150.0, 110.0):
+        other = [crop_frame(f, Cube(c.center, half)) for f, c in zip(frames, centers, strict=True)]
+        made = [of_half_side(c, 120.0) for c in other]
+        alike = [(np.abs(a.depth - b.depth) < 0.02).mean() for a, b in zip(made, known, strict=True)]
+        assert min(alike) > 0.95
+        assert apart(predictor.crops(made), predictor.crops(known)) < 4
+    gmaps.build("synthetic", tmp_path / "wide.zarr", ("signed_edt",), workers=0, progress=False, half_side=150.0,
+                center="com", dataset_options={"frames": 2, "labelled": 0.0})  # fmt: skip
+    done = fit_store(tmp_path / "wide.zarr", tmp_path / "f.npz", steps=20, progress=False)
+    assert done.from_network == 2
+    assert done.depth_mm < 6
+    assert np.isnan(done.mean_mm)
+
+
 def test_one_image_gives_a_mesh_and_a_picture(tmp_path):
     frame = gmaps.load_dataset("synthetic", frames=2).read(0)
     np.save(tmp_path / "d.npy", frame.depth)
@@ -136,10 +160,10 @@ def test_what_cannot_be_fitted_is_said(store, labelled, tmp_path):
         fit_depth(np.zeros((1, 8, 8)), np.ones((1, 4)), hand, joints_mm=0.0)
     with pytest.raises(UsageError, match="shows nothing"):
         fit_depth(np.ones((1, 8, 8)), np.ones((1, 4)), hand)
-    gmaps.build("synthetic", tmp_path / "wide.zarr", ("heatmap",), workers=0, progress=False, crop_size=32,
-                map_size=16, half_side=150.0, dataset_options={"frames": 1})  # fmt: skip
-    with pytest.raises(StoreError, match="half_side 150"):
-        fit_store(tmp_path / "wide.zarr", tmp_path / "f.npz", start="network", progress=False)
+    gmaps.build("synthetic", tmp_path / "window.zarr", ("heatmap",), workers=0, progress=False, crop_size=32,
+                map_size=16, projection="perspective", dataset_options={"frames": 1})  # fmt: skip
+    with pytest.raises(StoreError, match="perspective"):
+        fit_store(tmp_path / "window.zarr", tmp_path / "f.npz", start="network", progress=False)
     with pytest.raises(UsageError, match="row 7"):
         fit_store(store, tmp_path / "f.npz", ply=tmp_path / "m.ply", row=7, progress=False)
 
