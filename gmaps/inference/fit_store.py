@@ -19,7 +19,7 @@ from gmaps.inference.fit_depth import LABELS, NETWORK, DepthFit
 from gmaps.inference.predictor import Predictor
 from gmaps.inference.shipped import load_pretrained
 from gmaps.nets.hand_layer import HandLayer
-from gmaps.pipeline.fit_source import OURS, check_places, write_meshes
+from gmaps.pipeline.fit_source import OURS, check_places, joint_order, write_meshes
 from gmaps.pipeline.progress import Progress
 from gmaps.store import Store, open_store
 
@@ -140,7 +140,7 @@ class _Work:
         valid = np.asarray(store.column("valid"), bool)
         own = set(store.skeleton.common_names) >= set(MSRA.common_names)
         if start == "joints" and not own:
-            store.skeleton.mapping_to(MSRA)  # says which joints lack
+            joint_order(store)  # says which joints lack
         self.order = list(store.skeleton.mapping_to(MSRA)) if own and start != "network" else None
         self.labels = list(store.skeleton.mapping_to(MSRA)) if own else None
         labelled = valid & np.isfinite(np.asarray(store.column("joints"))).all(axis=(1, 2))

@@ -16,7 +16,7 @@ from gmaps.errors import DatasetError, UsageError
 from gmaps.formats.outputs import Ours, check_place, holds, holds_arrays, replacing
 from gmaps.formats.ply import MESH, write_ply
 from gmaps.skeleton import get_skeleton
-from gmaps.store import open_store
+from gmaps.store import Store, open_store
 from gmaps.synth.fit_many import FittedHands, fit_hands
 from gmaps.synth.skin import hand_mesh
 
@@ -126,10 +126,27 @@ def _joints(source: str | os.PathLike[str], skeleton: str, unit: str, side: Side
     store = open_store(os.fspath(source))
     joints = np.asarray(store.column("joints"), np.float64)
     joints[~np.asarray(store.column("valid"), bool)] = np.nan
-    order = store.skeleton.mapping_to(get_skeleton("msra21"))
+    order = joint_order(store)
     own = joints[:, list(order)]
     found: NDArray[np.float64] = own * np.array([-1.0 if side == "left" else 1.0, 1.0, 1.0])
     return found
+
+
+def joint_order(store: Store) -> tuple[int, ...]:
+    """Where a store holds the joints of msra21.
+
+    Raises
+    ------
+    UsageError
+        It does not hold them all; the message says what fits such hands.
+    """
+    try:
+        return store.skeleton.mapping_to(get_skeleton("msra21"))
+    except UsageError as error:
+        why = str(error).partition(". They share")[0]
+        raise UsageError(
+            f"{store.path}: {why}; `gmaps fit {store.path} --depth --start network` needs no joints of the store"
+        ) from None
 
 
 def _spread(part: NDArray[np.float64], valid: NDArray[np.bool_]) -> NDArray[np.float64]:

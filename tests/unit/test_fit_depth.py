@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,8 +12,10 @@ from gmaps.cli import main
 
 import gmaps
 from gmaps.crop import crop_frame
+from gmaps.datasets.synthetic import Synthetic
 from gmaps.errors import StoreError, UsageError
 from gmaps.frame import Cube
+from gmaps.skeleton import get_skeleton
 from gmaps.synth.fit_many import fit_hands
 
 torch = pytest.importorskip("torch")
@@ -152,7 +155,20 @@ def test_one_image_gives_a_mesh_and_a_picture(tmp_path):
     assert (tmp_path / "p.png").read_bytes().startswith(b"\x89PNG")
 
 
+class Few(Synthetic):
+    """Frames of which fewer joints are labelled."""
+
+    skeleton = get_skeleton("msra21").shared_with(get_skeleton("icvl16"))
+
+    def read(self, i, window=None):
+        frame = super().read(i)
+        taken = list(get_skeleton("msra21").mapping_to(self.skeleton))
+        return replace(frame, joints=np.ascontiguousarray(frame.joints[taken]))
+
+
 def test_what_cannot_be_fitted_is_said(store, labelled, tmp_path):
+    fourteen = tmp_path / "few.zarr"
+    gmaps.build(Few("all", 2, 0, "none"), fourteen, ("signed_edt",), workers=0, progress=False, crop_size=32)
     with pytest.raises(UsageError, match="as many hands"):
         fit_depth(np.zeros((1, 8, 8)), np.ones((2, 4)), fit_hands(np.zeros((0, 21, 3))))
     hand = fit_hands(labelled.read([0], ("joints",))["joints"])
@@ -164,6 +180,11 @@ def test_what_cannot_be_fitted_is_said(store, labelled, tmp_path):
                 map_size=16, projection="perspective", dataset_options={"frames": 1})  # fmt: skip
     with pytest.raises(StoreError, match="perspective"):
         fit_store(tmp_path / "window.zarr", tmp_path / "f.npz", start="network", progress=False)
+    for options in ((), ("--depth", "--start", "joints")):
+        few = CliRunner().invoke(main, ["fit", str(fourteen), "--out", str(tmp_path / "f.npz"), *options])
+        assert few.exit_code == 2
+        assert "--depth --start network` needs no joints" in few.output
+        assert "shared_with" not in few.output
     with pytest.raises(UsageError, match="row 7"):
         fit_store(store, tmp_path / "f.npz", ply=tmp_path / "m.ply", row=7, progress=False)
 
