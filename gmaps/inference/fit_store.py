@@ -119,7 +119,7 @@ def fit_store(
                     found.save()
                     saved = time.monotonic()
     finally:  # stopped or not, what is done is kept
-        if len(todo):
+        if len(todo) and found.valid.any():
             found.save()
     write_meshes(found.meshes, found.valid, source, vertices, ply, row, side)
     errors = found.arrays["error_mm"][found.valid]
