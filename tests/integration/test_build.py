@@ -247,6 +247,15 @@ def test_an_unknown_error_stops_the_build_and_keeps_what_is_finished(tmp_path, w
 
 
 def test_control_c_says_how_to_go_on(tmp_path, whole):
+    # A shell's background job ignores Ctrl-C, and so would the build.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        stopped_by_control_c(tmp_path, whole)
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def stopped_by_control_c(tmp_path, whole):
     out = tmp_path / "t.zarr"
     error = interrupted(out, error=KeyboardInterrupt())
     assert str(error) == "stopped: 7 of 11 shards are kept. Run the same command again to go on"

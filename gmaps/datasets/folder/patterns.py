@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -118,7 +119,10 @@ def _segment(text: str) -> str | re.Pattern[str]:
         out += f"(?P={name})" if name in seen else f"(?P<{name}>{chars or _ANY}{number or '+'})"
         seen.add(name)
         at = m.end()
-    return re.compile(out + re.escape(text[at:]))
+    with warnings.catch_warnings():
+        # "[a--z]" will mean something else to some Python to come, and is what it is to this one.
+        warnings.simplefilter("ignore", FutureWarning)
+        return re.compile(out + re.escape(text[at:]))
 
 
 def _walk(folder: str, steps: list[str | re.Pattern[str]], known: dict[str, str]) -> Iterator[Values]:
