@@ -81,6 +81,7 @@ def test_a_tracker_at_work(browser, look, place, stopped):
             browser.wait("/\\d ms \\(median\\), [\\d.]+ ms \\(99th percentile\\)/.test(document.body.innerText)")
             assert "wrist" in browser.js("document.body.innerText")
             assert browser.js("document.title") == "r.npz · gmaps track"
+            assert browser.js("document.querySelector('h1').innerText") == "gmaps track"
             if stopped:
                 before = changed(browser, "canvas.frame", before)
                 browser.press(" ")

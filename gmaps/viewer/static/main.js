@@ -78,7 +78,9 @@ async function begin() {
   });
   const about = await attempt(() => ask("about"));
   if (!about) return;
-  document.title = `${about.name} · gmaps ${about.kind === "live" ? "track" : "view"}`;
+  const command = about.kind === "live" ? "gmaps track" : "gmaps view";
+  document.getElementById("home").textContent = command;
+  document.title = `${about.name} · ${command}`;
   document.getElementById("what").textContent = about.name + (about.dataset ? ` (${about.dataset})` : "");
   const route = PAGES[about.kind](about);
   addEventListener("hashchange", route);
