@@ -69,8 +69,9 @@ def test_a_tracker_at_work(browser, look, place, stopped):
     out = place / f"{stopped}.jsonl"
     command = ["track", "r.npz", "--checkpoint", "net.pt", "--sure", "0", "--live", "--no-open", "--out", str(out)]
     with subprocess.Popen(
-        [sys.executable, "-m", "gmaps.cli", *command], cwd=place, stderr=subprocess.PIPE, text=True
-    ) as run:
+        [sys.executable, "-m", "gmaps.cli", *command], cwd=place, stderr=subprocess.PIPE, text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # which a shell's background job ignores
+    ) as run:  # fmt: skip
         try:
             assert run.stderr is not None
             look(run.stderr.readline().strip(), expect=("ERR_CONNECTION_REFUSED",))
