@@ -46,7 +46,7 @@ BELOW |= {
     "pipeline": _CROPS | {"maps", "store", "datasets", "synth"},
     "evaluation": _CROPS | {"store", "datasets"},
     "training": _ROOMS,
-    "inference": _ROOMS | {"training", "capture"},
+    "inference": _ROOMS | {"training", "capture", "pipeline"},  # a fit of all rows reports and writes as builds do
     "capture": _ROOMS,
     "plot": _ROOMS | {"evaluation"},
     "viz": {"plot"},
