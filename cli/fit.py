@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from ._common import json_option, print_json, refuse_idle
+from ._frame import echo_joints, read_frame
 from ._numbers import Numbers
 from ._terminal import echo
 
@@ -72,9 +73,10 @@ def fit(source: str | None, frame: str | None, as_json: bool, **options: Any) ->
 
 
 def _fit_joints(source: str, as_json: bool, options: dict[str, Any]) -> None:
+    from gmaps.datasets.pose_file import UNITS
     from gmaps.pipeline.fit_source import fit_source
 
-    if options["unit"] not in ("mm", "m"):
+    if options["unit"] not in UNITS:
         raise click.BadParameter(f"{options['unit']!r} is not mm or m", param_hint="--unit")
     given = {k: options[k] for k in ("vertices", "ply", "row", "skeleton", "unit", "threads")}
     done = fit_source(source, options["out"], side=options["side"] or "right", **given)
@@ -107,21 +109,14 @@ def _fit_depth(source: str, as_json: bool, options: dict[str, Any]) -> None:
 
 
 def _fit_frame(path: str, as_json: bool, options: dict[str, Any]) -> None:
-    from gmaps.camera import Camera
     from gmaps.formats.outputs import check_place
     from gmaps.formats.ply import MESH, write_ply
     from gmaps.inference.fit_frame import fit_frame
-    from gmaps.inference.predictor import check_range, read_depth
     from gmaps.skeleton import get_skeleton
 
-    if options["camera"] is None:
-        raise click.UsageError("--frame needs --camera FX,FY,CX,CY")
-    check_range(options["depth_range"])
     if options["ply"] is not None:
         check_place(options["ply"], MESH, [path])
-    depth = read_depth(path, _mm_of(options["unit"]))
-    fx, fy, cx, cy = options["camera"]
-    camera = Camera(fx, fy, cx, cy, depth.shape[1], depth.shape[0])
+    depth, camera = read_frame(path, _mm_of(options["unit"]), options)
     found = fit_frame(
         depth, camera, name=path, depth_range=options["depth_range"], center=options["center"],
         side=options["side"] or "auto", steps=options["steps"], device=options["device"],
@@ -145,14 +140,15 @@ def _fit_frame(path: str, as_json: bool, options: dict[str, Any]) -> None:
         f"a {found.side} hand, confidence {found.confidence:.2f}; its surface lies {found.depth_mm:.2f} mm from what "
         f"is seen, in the median; joints have moved by {found.moved_mm:.1f} mm", err=True,
     )  # fmt: skip
-    for name, (x, y, z) in joints.items():
-        echo(f"{name:<12} {x:8.1f} {y:8.1f} {z:8.1f}")
+    echo_joints(joints)
 
 
 def _mm_of(unit: str) -> float:
     """mm that a value of an image stands for."""
+    from gmaps.datasets.pose_file import UNITS
+
     try:
-        value = {"mm": 1.0, "m": 1000.0}.get(unit) or float(unit)
+        value = UNITS.get(unit) or float(unit)
     except ValueError:
         value = math.nan
     if not (math.isfinite(value) and value > 0):

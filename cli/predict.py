@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from ._common import json_option, print_json, refuse_idle
+from ._frame import echo_joints, read_frame
 from ._numbers import Numbers
 from ._terminal import echo
 
@@ -101,17 +102,11 @@ def _predict_store(path: str, as_json: bool, options: dict[str, Any]) -> None:
 
 
 def _predict_frame(path: str, as_json: bool, options: dict[str, Any]) -> None:
-    from gmaps.camera import Camera
-    from gmaps.inference.predictor import Predictor, check_range, read_depth
+    from gmaps.inference.predictor import Predictor
 
-    if options["camera"] is None:
-        raise click.UsageError("--frame needs --camera FX,FY,CX,CY")
     if not (math.isfinite(options["unit"]) and options["unit"] > 0):
         raise click.UsageError(f"--unit is the mm that a value stands for, more than 0: got {options['unit']:g}")
-    check_range(options["depth_range"])
-    depth = read_depth(path, options["unit"])
-    fx, fy, cx, cy = options["camera"]
-    camera = Camera(fx, fy, cx, cy, depth.shape[1], depth.shape[0])
+    depth, camera = read_frame(path, options["unit"], options)
     where: dict[str, Any] = {"name": path, "depth_range": options["depth_range"], "center": options["center"]}
     hand: dict[str, Any] = {}
     if options["checkpoint"] is None:
@@ -145,5 +140,4 @@ def _predict_frame(path: str, as_json: bool, options: dict[str, Any]) -> None:
         return
     if hand:
         echo(f"a {hand['side']} hand, confidence {hand['confidence']:.2f}", err=True)
-    for name, (x, y, z) in joints.items():
-        echo(f"{name:<12} {x:8.1f} {y:8.1f} {z:8.1f}")
+    echo_joints(joints)

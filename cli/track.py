@@ -49,12 +49,10 @@ def track(out: str | None, live: bool, port: int | None, opens: bool | None, han
     import contextlib
 
     from gmaps.capture import Recorder
-    from gmaps.capture.paced import at_own_speed
     from gmaps.inference.track_file import TrackWriter
     from gmaps.inference.track_run import track_source
     from gmaps.inference.tracker import Tracker
     from gmaps.plot.film import Film, draw_frame
-    from gmaps.viewer.live_site import LiveSite, shown_live
 
     notes: list[Callable[[Shot, list[TrackedHand], float], None]] = []
     with contextlib.ExitStack() as files:
@@ -74,7 +72,10 @@ def track(out: str | None, live: bool, port: int | None, opens: bool | None, han
             notes.append(lambda shot, found, spent: film.add(draw_frame(
                 shot.depth, camera, [h.joints for h in found], skeleton, options["depth_range"], shot.name
             )))  # fmt: skip
-        if server is not None:
+        if server is not None:  # a second of imports that nobody else needs
+            from gmaps.capture.paced import at_own_speed
+            from gmaps.viewer.live_site import LiveSite, shown_live
+
             site = LiveSite(printable(options["source"]), camera, skeleton, options["depth_range"])
             notes.append(files.enter_context(shown_live(server, site)).put)
             echo("the hands are shown at this address, to this machine alone; files begin once the page is open, or "

@@ -20,6 +20,11 @@ UNITS = {"mm": 1.0, "m": 1000.0}
 _MOST_BYTES = 2**32
 
 
+def to_right(side: Side) -> NDArray[np.float32]:
+    """(3,): what points of a hand are multiplied by to be of a right one, and back: x for -x of a left hand."""
+    return np.array([-1 if side == "left" else 1, 1, 1], np.float32)
+
+
 def right_hands(
     joints: ArrayLike, *, skeleton: str = "msra21", unit: str = "mm", side: Side = "right"
 ) -> NDArray[np.float64]:
@@ -49,7 +54,7 @@ def right_hands(
     if p.ndim != 3 or p.shape[1:] != (len(own), 3):
         raise UsageError(f"joints of {own.name} are (N, {len(own)}, 3), got {p.shape}: say --skeleton")
     p = p[:, list(order)] * UNITS[unit]
-    found: NDArray[np.float64] = p * np.array([-1.0 if side == "left" else 1.0, 1.0, 1.0])
+    found: NDArray[np.float64] = p * to_right(side)
     return found
 
 

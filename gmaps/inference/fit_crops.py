@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from gmaps.datasets.mirror import mirror_joints
 from gmaps.frame import BACKGROUND, Crop, Cube
 from gmaps.inference.fit_depth import DepthFit, fit_depth
 from gmaps.inference.predictor import Predictor
@@ -61,8 +62,9 @@ def of_half_side(crop: Crop, half: float) -> Crop:
 
 def mirrored(crop: Crop) -> Crop:
     """A left hand's crop as a right one's."""
-    (x, y, z), mirror = crop.cube.center, np.array([-1, 1, 1], np.float32)
+    x, y, z = crop.cube.center
     return Crop(
-        np.ascontiguousarray(crop.depth[:, ::-1]), Cube((-x, y, z), crop.cube.half_side), crop.joints_mm * mirror,
-        crop.projection, hand=None if crop.hand is None else np.ascontiguousarray(crop.hand[:, ::-1]),
+        np.ascontiguousarray(crop.depth[:, ::-1]), Cube((-x, y, z), crop.cube.half_side),
+        mirror_joints(crop.joints_mm), crop.projection,
+        hand=None if crop.hand is None else np.ascontiguousarray(crop.hand[:, ::-1]),
     )  # fmt: skip

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from gmaps.camera import Camera
 from gmaps.crop import crop_frame
-from gmaps.datasets.pose_file import Side
+from gmaps.datasets.pose_file import Side, to_right
 from gmaps.frame import Cube, Frame
 from gmaps.inference.detector import middle
 from gmaps.inference.fit_crops import MSRA, fit_crops, mirrored
@@ -78,7 +78,7 @@ def fit_frame(
     own = mirrored(crop) if left else crop
     order = list(predictor.skeleton.mapping_to(MSRA))
     fit = fit_crops([own], own.joints_mm[None, order], NETWORK, steps=steps)
-    mirror = np.array([-1, 1, 1] if left else [1, 1, 1], np.float32)
+    mirror = to_right(seen.hand.side)
     faces = HandLayer().triangles.numpy()
     found = fit.joints[0] * mirror
     return HandOfFrame(

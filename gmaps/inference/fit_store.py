@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from gmaps.datasets.pose_file import Side
+from gmaps.datasets.pose_file import Side, to_right
 from gmaps.errors import StoreError, UsageError, unknown_name
 from gmaps.formats.outputs import replacing
 from gmaps.inference.fit_crops import MSRA, fit_crops, joints_of, mirrored
@@ -141,14 +141,14 @@ class _Work:
         own = set(store.skeleton.common_names) >= set(MSRA.common_names)
         if start == "joints" and not own:
             joint_order(store)  # says which joints lack
-        self.order = list(store.skeleton.mapping_to(MSRA)) if own and start != "network" else None
         self.labels = list(store.skeleton.mapping_to(MSRA)) if own else None
+        self.from_labels = own and start != "network"
         labelled = valid & np.isfinite(np.asarray(store.column("joints"))).all(axis=(1, 2))
         self.seen = labelled if start == "joints" else valid
         self.needed = "a crop and joints: begin with --start network" if start == "joints" else "a crop"
         self.from_network = 0
         self.predictor = None
-        if self.order is None or not labelled[self.seen].all():
+        if not self.from_labels or not labelled[self.seen].all():
             self.predictor = _predictor(checkpoint, device)
             self._check(self.predictor)
 
@@ -168,7 +168,7 @@ class _Work:
         known = np.full((len(rows), 21, 3), np.nan)
         if self.labels is not None:
             known = np.stack([c.joints_mm for c in crops])[:, self.labels].astype(np.float64)
-        begin = known.copy() if self.order is not None else np.full_like(known, np.nan)
+        begin = known.copy() if self.from_labels else np.full_like(known, np.nan)
         deviation = np.full(len(rows), LABELS)
         lacking = np.asarray(~np.isfinite(begin).all(axis=(1, 2)))
         if lacking.any() and self.predictor is not None:
@@ -190,7 +190,7 @@ class _Found:
                   "error_mm": (), "proportions": (8,), "depth_mm": (), "joints": (21, 3)}  # fmt: skip
         self.arrays = {name: np.full((count, *shape), np.nan, np.float32) for name, shape in shapes.items()}
         self.valid = np.zeros(count, bool)
-        self._mirror = np.array([-1, 1, 1] if side == "left" else [1, 1, 1], np.float32)
+        self._mirror = to_right(side)
         self._go_on()
 
     def _go_on(self) -> None:

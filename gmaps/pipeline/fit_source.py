@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from gmaps.datasets.pose_file import Side, read_joints, right_hands
+from gmaps.datasets.pose_file import Side, read_joints, right_hands, to_right
 from gmaps.errors import DatasetError, UsageError
 from gmaps.formats.outputs import Ours, check_place, holds, holds_arrays, replacing
 from gmaps.formats.ply import MESH, write_ply
@@ -87,7 +87,7 @@ def fit_source(
     if ply is not None and not (row < len(valid) and valid[row]):
         raise UsageError(f"row {row} of {source} has no joints; it has {len(valid)} rows, {valid.sum()} with joints")
     found = fit_hands(joints[valid], threads=threads)
-    mirror = np.array([-1.0, 1.0, 1.0] if side == "left" else [1.0, 1.0, 1.0])
+    mirror = to_right(side)
     arrays: dict[str, Any] = {name: _spread(part, valid) for name, part in zip(FITTED, found, strict=True)}
     arrays["joints"] = _spread(found.pose().joints * mirror, valid)
     arrays = {k: a.astype(np.float32) for k, a in arrays.items()}
@@ -128,7 +128,7 @@ def _joints(source: str | os.PathLike[str], skeleton: str, unit: str, side: Side
     joints[~np.asarray(store.column("valid"), bool)] = np.nan
     order = joint_order(store)
     own = joints[:, list(order)]
-    found: NDArray[np.float64] = own * np.array([-1.0 if side == "left" else 1.0, 1.0, 1.0])
+    found: NDArray[np.float64] = own * to_right(side)
     return found
 
 
@@ -171,7 +171,7 @@ def write_meshes(
     source, vertices, ply, row, side
         See `fit_source`.
     """
-    mirror = np.array([-1.0, 1.0, 1.0] if side == "left" else [1.0, 1.0, 1.0])
+    mirror = to_right(side)
     if vertices is not None:
         _write_vertices(vertices, source, meshes, valid, mirror)
     if ply is not None:
@@ -182,7 +182,7 @@ def write_meshes(
 
 def _write_vertices(
     path: str | os.PathLike[str], source: str | os.PathLike[str], meshes: Callable[[slice], NDArray[np.floating]],
-    valid: NDArray[np.bool_], mirror: NDArray[np.float64],
+    valid: NDArray[np.bool_], mirror: NDArray[np.float32],
 ) -> None:  # fmt: skip
     """Written, not mapped: where the disk is full, a mapping ends the process."""
     shape = (len(valid), len(hand_mesh().vertices), 3)

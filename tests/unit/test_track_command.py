@@ -10,15 +10,12 @@ from gmaps.cli import main
 
 from gmaps.capture import Recorder, Shot
 from gmaps.synth.room import CAMERA
-from tests.unit.track_kit import LENS, room_frames, tiny_network
+from tests.unit.track_kit import LENS, track_folder
 
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("track")
-    room_frames(folder / "frames")
-    tiny_network(folder / "net.pt")
-    return folder
+    return track_folder(tmp_path_factory.mktemp("track"))
 
 
 def run(*args):

@@ -23,7 +23,7 @@ from gmaps.viewer.live_site import PAST, LiveSite
 from gmaps.viewer.packet import unpack
 from gmaps.viewer.query import Query
 from tests.stand_in_realsense import stand_in_realsense
-from tests.unit.track_kit import LENS, room_frames, tiny_network
+from tests.unit.track_kit import LENS, track_folder
 
 CAMERA = Camera(100.0, 100.0, 31.5, 23.5, 64, 48)
 SKELETON = get_skeleton("msra21")
@@ -31,10 +31,7 @@ SKELETON = get_skeleton("msra21")
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("live")
-    room_frames(folder / "frames")
-    tiny_network(folder / "net.pt")
-    return folder
+    return track_folder(tmp_path_factory.mktemp("live"))
 
 
 def hand(number=0, state="tracking", sure=0.5):

@@ -21,6 +21,13 @@ def room_frames(folder: Path, frames: int = 6) -> None:
         cv2.imwrite(str(folder / f"{k}.png"), np.rint(frame.depth).astype(np.uint16))
 
 
+def track_folder(folder: Path) -> Path:
+    """A folder with `frames` and `net.pt`."""
+    room_frames(folder / "frames")
+    tiny_network(folder / "net.pt")
+    return folder
+
+
 def recording(path: Path, frames: int, *, fps: float = 30.0) -> None:
     """The same six frames again and again, as a recording."""
     depths = [frame.depth for frame in Room(4, frames=6)]
